@@ -1,0 +1,214 @@
+"""Facts about a vision-language model: where its parts are and which columns hold its image.
+
+Nothing here changes a model. Nearly every family answers the same few questions (`get_decoder`,
+`get_output_embeddings`, `config.image_token_id`); the families that do not are in the short tables
+below `ModelView`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seesay.errors import InputError, ModelError
+
+# Letters in shape comments: see docs/design.md. batch, columns (of the prompt), tokens (of an image).
+
+
+@dataclass(frozen=True, eq=False)
+class ModelView:
+    """The parts of a running vision-language model that seesay talks to.
+
+    Attributes:
+        model: the whole model, as `from_pretrained` returned it.
+        decoder: its text decoder, the module whose attention a method may change.
+        layers: the decoder's layers, first to last.
+        head: the language-model head, hidden state to logits.
+        norm: the norm between the last layer and the head; `head(norm(hidden))` reads a hidden state.
+        image_token_ids: ids that stand for image (or video) features in `input_ids`; empty for a
+            family that marks its image columns by an input of their own.
+        processor: the model's processor if the caller gave it, for pixel statistics.
+    """
+
+    model: Any
+    decoder: Any
+    layers: nn.ModuleList
+    head: nn.Module
+    norm: nn.Module
+    image_token_ids: frozenset[int]
+    processor: Any | None = None
+
+    @classmethod
+    def of(cls, model: Any, processor: Any | None = None) -> ModelView:
+        """Find the parts of `model`.
+
+        Raises:
+            ModelError: no vision, image by cross-attention, encoder-decoder, or attention that
+                cannot be replaced; the message names the family and the remedy.
+        """
+        _refuse_unsupported(model)
+        decoder = model.get_decoder()
+        parent, layers = _layers(model, decoder)
+        if not getattr(decoder, "_supports_attention_backend", False):
+            raise ModelError(
+                f"{_name(model)}: its text decoder {type(decoder).__name__} does not use transformers' "
+                f"AttentionInterface, so no method can reach its attention; {_REMEDY}"
+            )
+        return cls(
+            model=model,
+            decoder=decoder,
+            layers=layers,
+            head=model.get_output_embeddings(),
+            norm=_final_norm(model, parent),
+            image_token_ids=_image_token_ids(model.config),
+            processor=processor,
+        )
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of the text decoder."""
+        return len(self.layers)
+
+    @property
+    def n_heads(self) -> int:
+        """Query heads a layer."""
+        return int(self.decoder.config.num_attention_heads)
+
+    @property
+    def n_kv_heads(self) -> int:
+        """Key and value heads a layer; a divisor of `n_heads`."""
+        return int(getattr(self.decoder.config, "num_key_value_heads", None) or self.n_heads)
+
+    def image_columns(self, input_ids: Tensor, **inputs: Any) -> Tensor:
+        """Which columns of a prompt hold image tokens.
+
+        Args:
+            input_ids: (batch, columns), as the processor gives them: each image already expanded.
+            inputs: the processor's other outputs; only kosmos-2's are looked at.
+
+        Returns:
+            bool (batch, columns), on the device of `input_ids`.
+        """
+        mask_name = _MASK_INPUT.get(_family(self.model))
+        if mask_name is None:
+            ids = torch.tensor(sorted(self.image_token_ids), device=input_ids.device)
+            return torch.isin(input_ids, ids)  # (batch, columns)
+        mask = inputs.get(mask_name)
+        if mask is None:
+            return torch.zeros_like(input_ids, dtype=torch.bool)
+        if mask.shape != input_ids.shape:
+            raise InputError(
+                f"{mask_name} has shape {tuple(mask.shape)} but input_ids {tuple(input_ids.shape)}; "
+                "pass both as the processor returned them"
+            )
+        columns: Tensor = mask.to(device=input_ids.device, dtype=torch.bool)
+        return columns
+
+    def encode_images(self, **inputs: Any) -> Any:
+        """The model's own image features for the processor's outputs.
+
+        Args:
+            inputs: a processor's outputs; those that the family's `get_image_features` does not
+                take (text, masks) are left out.
+
+        Returns:
+            The family's own output object; its `pooler_output` is a list with a Tensor
+            (tokens, hidden) an image, or a Tensor (images, tokens, hidden). It can be given back to
+            the model as `mm_encoder_outputs={"image": ...}`.
+
+        Raises:
+            ModelError: the family has no `get_image_features`.
+        """
+        encode = getattr(self.model.base_model, "get_image_features", None)
+        if encode is None:
+            raise ModelError(
+                f"{_name(self.model)} has no get_image_features, so its image cannot be encoded apart "
+                "from its text; use a method without a second image"
+            )
+        taken = inspect.signature(encode).parameters.keys() & inputs.keys()
+        return encode(**{name: inputs[name] for name in taken if inputs[name] is not None})
+
+
+# Families that mark their image columns by an input instead of a token id: model_type -> input name.
+_MASK_INPUT = {"kosmos-2": "image_embeds_position_mask"}
+
+# Where a config keeps the ids, in all families but phi-4-multimodal, which nests them in its vision part.
+_ID_NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
+
+# Families whose image never becomes columns of the decoder: model_type -> why.
+_CROSS_ATTENTION = {
+    "mllama": "reads its image by cross-attention",
+    "idefics": "reads its image by cross-attention",
+}
+
+_REMEDY = (
+    "use a family whose image tokens stand in the prompt (LLaVA, LLaVA-NeXT, Qwen2.5-VL, InternVL, "
+    "Gemma 3, ...)"
+)
+
+
+def _family(model: Any) -> str:
+    return str(getattr(model.config, "model_type", type(model).__name__))
+
+
+def _name(model: Any) -> str:
+    """The model as its owner knows it: where it was loaded from, else its class."""
+    origin = getattr(model.config, "_name_or_path", "")
+    return (
+        f"{origin} ({_family(model)})" if origin else f"{type(model).__name__} ({_family(model)})"
+    )
+
+
+def _refuse_unsupported(model: Any) -> None:
+    family = _family(model)
+    if family in _CROSS_ATTENTION:
+        raise ModelError(
+            f"{_name(model)} {_CROSS_ATTENTION[family]}, so it has no image columns; {_REMEDY}"
+        )
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise ModelError(
+            f"{_name(model)} is an encoder-decoder; seesay works on decoder-only models; {_REMEDY}"
+        )
+    if not _image_token_ids(model.config) and family not in _MASK_INPUT:
+        raise ModelError(f"{_name(model)} has no vision; {_REMEDY}")
+
+
+def _image_token_ids(config: Any) -> frozenset[int]:
+    holders = (config, getattr(config, "vision_config", None))
+    for holder in holders:
+        found = {getattr(holder, name, None) for name in _ID_NAMES}
+        if ids := frozenset(i for i in found if isinstance(i, int)):
+            return ids
+    return frozenset()
+
+
+def _layers(model: Any, decoder: nn.Module) -> tuple[nn.Module, nn.ModuleList]:
+    """The first list of layers with attention in `decoder`, and the module that holds it."""
+    for parent in decoder.modules():
+        for child in parent.children():
+            if isinstance(child, nn.ModuleList) and any(map(_has_attention, child)):
+                return parent, child
+    raise ModelError(f"{_name(model)}: no list of attention layers in its decoder; {_REMEDY}")
+
+
+def _has_attention(layer: nn.Module) -> bool:
+    return any("attn" in name or "attention" in name for name, _ in layer.named_children())
+
+
+def _final_norm(model: Any, parent: nn.Module) -> nn.Module:
+    """The norm beside the layers; an input norm comes before them, so the last one counts."""
+    norms = list(_norms(parent))
+    if not norms:
+        raise ModelError(f"{_name(model)}: no norm after the decoder's last layer; {_REMEDY}")
+    return norms[-1]
+
+
+def _norms(parent: nn.Module) -> Iterator[nn.Module]:
+    for name, child in parent.named_children():
+        if "norm" in name or name == "ln_f":
+            yield child
