@@ -1,7 +1,7 @@
-"""Tiny random models of each family, with real processors: what the tests run on, without a network.
+"""Tiny random models of each family, with real processors: what the tests run on, offline.
 
     model, processor = build("qwen2.5-vl")
-    batch = inputs("qwen2.5-vl", model, processor, ["what is here ?", "a dog"], [pictures(2), pictures(1)])
+    batch = inputs("qwen2.5-vl", model, processor, ["a dog ?", "yes"], [pictures(2), pictures(1)])
 
 The weights are random but large (std 0.2 at width 64), so attention is far from uniform and a
 method's effect is far above rounding.
@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import decoders as token_decoders
 from tokenizers import models as token_models
-from tokenizers import pre_tokenizers
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
@@ -49,19 +48,19 @@ from seesay.loading import images_only
 LAYERS, HIDDEN, HEADS = 4, 64, 4
 STD = 0.2
 
-_WORDS = (
-    "a an the is are there in on of at and with what where how many this that it one two three "
-    "four five yes no not near under above behind left right picture image scene describe please "
-    "answer user assistant dog cat fork knife spoon plate cup table chair sofa bed lamp book pen "
-    "clock car bus tree bird horse sheep cow boat train kite ball bat glove shoe hat bag apple "
-    "banana orange pizza cake bowl bottle phone laptop mouse keyboard screen sink oven fridge red "
-    "green blue yellow white black small large old new man woman child people room kitchen street "
-    "park beach office sits stands lies holds walks runs eats sees looks . , ? ! : user: assistant:"
-).split()
-_MARKS = (
-    "<pad> <s> </s> <unk> <image> <|image_pad|> <|video_pad|> <|vision_start|> <|vision_end|> "
-    "<img> </img> <IMG_CONTEXT> <video>"
-).split()
+_WORDS = """
+a an the is are there in on of at and with what where how many this that it one two three
+four five yes no not near under above behind left right picture image scene describe please
+answer user assistant dog cat fork knife spoon plate cup table chair sofa bed lamp book pen
+clock car bus tree bird horse sheep cow boat train kite ball bat glove shoe hat bag apple
+banana orange pizza cake bowl bottle phone laptop mouse keyboard screen sink oven fridge red
+green blue yellow white black small large old new man woman child people room kitchen street
+park beach office sits stands lies holds walks runs eats sees looks . , ? ! : user: assistant:
+""".split()  # noqa: SIM905
+_MARKS = """
+<pad> <s> </s> <unk> <image> <|image_pad|> <|video_pad|> <|vision_start|> <|vision_end|>
+<img> </img> <IMG_CONTEXT> <video>
+""".split()  # noqa: SIM905
 VOCABULARY = 200
 
 
@@ -84,7 +83,7 @@ def inputs(
     texts: Sequence[str],
     images: Sequence[Sequence[Image.Image]],
 ) -> dict[str, torch.Tensor]:
-    """A left-padded batch: `texts[i]` asked about the pictures `images[i]` (none, one or several)."""
+    """A left-padded batch: `texts[i]` about the pictures `images[i]` (none, one or several)."""
     turns = [
         [{"role": "user", "content": [*({"type": "image"} for _ in pictures_), _text(text)]}]
         for text, pictures_ in zip(texts, images, strict=True)

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from seesay.errors import InputError, ModelError
 
-# Letters in shape comments: see docs/design.md. batch, columns (of the prompt), tokens (of an image).
-
 
 @dataclass(frozen=True, eq=False)
 class ModelView:
@@ -29,7 +27,7 @@ class ModelView:
         decoder: its text decoder, the module whose attention a method may change.
         layers: the decoder's layers, first to last.
         head: the language-model head, hidden state to logits.
-        norm: the norm between the last layer and the head; `head(norm(hidden))` reads a hidden state.
+        norm: the norm between last layer and head; `head(norm(hidden))` reads a hidden state.
         image_token_ids: ids that stand for image (or video) features in `input_ids`; empty for a
             family that marks its image columns by an input of their own.
         processor: the model's processor if the caller gave it, for pixel statistics.
@@ -54,10 +52,10 @@ class ModelView:
         _refuse_unsupported(model)
         decoder = model.get_decoder()
         parent, layers = _layers(model, decoder)
-        if not getattr(decoder, "_supports_attention_backend", False):
+        if not decoder.is_backend_compatible():
             raise ModelError(
-                f"{_name(model)}: its text decoder {type(decoder).__name__} does not use transformers' "
-                f"AttentionInterface, so no method can reach its attention; {_REMEDY}"
+                f"{_name(model)}: its text decoder {type(decoder).__name__} does not use the "
+                f"AttentionInterface of transformers, so no method can reach it; {_REMEDY}"
             )
         return cls(
             model=model,
@@ -103,8 +101,8 @@ class ModelView:
             return torch.zeros_like(input_ids, dtype=torch.bool)
         if mask.shape != input_ids.shape:
             raise InputError(
-                f"{mask_name} has shape {tuple(mask.shape)} but input_ids {tuple(input_ids.shape)}; "
-                "pass both as the processor returned them"
+                f"{mask_name} has shape {tuple(mask.shape)} but input_ids has "
+                f"{tuple(input_ids.shape)}; pass both as the processor returned them"
             )
         columns: Tensor = mask.to(device=input_ids.device, dtype=torch.bool)
         return columns
@@ -127,23 +125,24 @@ class ModelView:
         encode = getattr(self.model.base_model, "get_image_features", None)
         if encode is None:
             raise ModelError(
-                f"{_name(self.model)} has no get_image_features, so its image cannot be encoded apart "
-                "from its text; use a method without a second image"
+                f"{_name(self.model)} has no get_image_features, so its image cannot be encoded "
+                "apart from its text; use a method without a second image"
             )
         taken = inspect.signature(encode).parameters.keys() & inputs.keys()
         return encode(**{name: inputs[name] for name in taken if inputs[name] is not None})
 
 
-# Families that mark their image columns by an input instead of a token id: model_type -> input name.
+# Families that mark image columns by an input instead of a token id: model_type -> input name.
 _MASK_INPUT = {"kosmos-2": "image_embeds_position_mask"}
 
-# Where a config keeps the ids, in all families but phi-4-multimodal, which nests them in its vision part.
+# Where a config keeps the ids; phi-4-multimodal's are nested in its vision part.
 _ID_NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 
 # Families whose image never becomes columns of the decoder: model_type -> why.
 _CROSS_ATTENTION = {
     "mllama": "reads its image by cross-attention",
     "idefics": "reads its image by cross-attention",
+    "blip": "reads its image by cross-attention",
 }
 
 _REMEDY = (
@@ -174,8 +173,13 @@ def _refuse_unsupported(model: Any) -> None:
         raise ModelError(
             f"{_name(model)} is an encoder-decoder; seesay works on decoder-only models; {_REMEDY}"
         )
-    if not _image_token_ids(model.config) and family not in _MASK_INPUT:
+    if _image_token_ids(model.config) or family in _MASK_INPUT:
+        return
+    if getattr(model.config, "vision_config", None) is None:
         raise ModelError(f"{_name(model)} has no vision; {_REMEDY}")
+    raise ModelError(
+        f"{_name(model)} has no image token in its prompt, so no image columns; {_REMEDY}"
+    )
 
 
 def _image_token_ids(config: Any) -> frozenset[int]:
