@@ -43,7 +43,7 @@ from transformers import (
 )
 from transformers.models.got_ocr2 import GotOcr2ImageProcessor
 
-from seesay.loading import images_only
+from seesay.processors import images_only
 
 LAYERS, HIDDEN, HEADS = 4, 64, 4
 STD = 0.2

@@ -49,12 +49,12 @@ class ModelView:
             ModelError: no vision, image by cross-attention, encoder-decoder, or attention that
                 cannot be replaced; the message names the family and the remedy.
         """
-        _refuse_unsupported(model)
+        refuse_unsupported(model.config)
         decoder = model.get_decoder()
         parent, layers = _layers(model, decoder)
         if not decoder.is_backend_compatible():
             raise ModelError(
-                f"{_name(model)}: its text decoder {type(decoder).__name__} does not use the "
+                f"{_name(model.config)}: its decoder {type(decoder).__name__} does not use the "
                 f"AttentionInterface of transformers, so no method can reach it; {_REMEDY}"
             )
         return cls(
@@ -92,7 +92,7 @@ class ModelView:
         Returns:
             bool (batch, columns), on the device of `input_ids`.
         """
-        mask_name = _MASK_INPUT.get(_family(self.model))
+        mask_name = _MASK_INPUT.get(self.model.config.model_type)
         if mask_name is None:
             ids = torch.tensor(sorted(self.image_token_ids), device=input_ids.device)
             return torch.isin(input_ids, ids)  # (batch, columns)
@@ -125,8 +125,8 @@ class ModelView:
         encode = getattr(self.model.base_model, "get_image_features", None)
         if encode is None:
             raise ModelError(
-                f"{_name(self.model)} has no get_image_features, so its image cannot be encoded "
-                "apart from its text; use a method without a second image"
+                f"{_name(self.model.config)} has no get_image_features, so its image cannot be "
+                "encoded apart from its text; use a method without a second image"
             )
         taken = inspect.signature(encode).parameters.keys() & inputs.keys()
         return encode(**{name: inputs[name] for name in taken if inputs[name] is not None})
@@ -138,12 +138,8 @@ _MASK_INPUT = {"kosmos-2": "image_embeds_position_mask"}
 # Where a config keeps the ids; phi-4-multimodal's are nested in its vision part.
 _ID_NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 
-# Families whose image never becomes columns of the decoder: model_type -> why.
-_CROSS_ATTENTION = {
-    "mllama": "reads its image by cross-attention",
-    "idefics": "reads its image by cross-attention",
-    "blip": "reads its image by cross-attention",
-}
+# Families whose image never becomes columns of the decoder.
+_CROSS_ATTENTION = {"mllama", "idefics", "blip"}
 
 _REMEDY = (
     "use a family whose image tokens stand in the prompt (LLaVA, LLaVA-NeXT, Qwen2.5-VL, InternVL, "
@@ -151,35 +147,27 @@ _REMEDY = (
 )
 
 
-def _family(model: Any) -> str:
-    return str(getattr(model.config, "model_type", type(model).__name__))
+def refuse_unsupported(config: Any) -> None:
+    """Raise ModelError if no model of this config can work; needs no weights.
 
-
-def _name(model: Any) -> str:
-    """The model as its owner knows it: where it was loaded from, else its class."""
-    origin = getattr(model.config, "_name_or_path", "")
-    return (
-        f"{origin} ({_family(model)})" if origin else f"{type(model).__name__} ({_family(model)})"
-    )
-
-
-def _refuse_unsupported(model: Any) -> None:
-    family = _family(model)
+    Args:
+        config: a model's config, as `AutoConfig.from_pretrained` gives it.
+    """
+    family, name = config.model_type, _name(config)
     if family in _CROSS_ATTENTION:
-        raise ModelError(
-            f"{_name(model)} {_CROSS_ATTENTION[family]}, so it has no image columns; {_REMEDY}"
-        )
-    if getattr(model.config, "is_encoder_decoder", False):
-        raise ModelError(
-            f"{_name(model)} is an encoder-decoder; seesay works on decoder-only models; {_REMEDY}"
-        )
-    if _image_token_ids(model.config) or family in _MASK_INPUT:
+        raise ModelError(f"{name} reads its image by cross-attention, not as columns; {_REMEDY}")
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"{name} is an encoder-decoder; {_REMEDY}")
+    if _image_token_ids(config) or family in _MASK_INPUT:
         return
-    if getattr(model.config, "vision_config", None) is None:
-        raise ModelError(f"{_name(model)} has no vision; {_REMEDY}")
-    raise ModelError(
-        f"{_name(model)} has no image token in its prompt, so no image columns; {_REMEDY}"
-    )
+    if getattr(config, "vision_config", None) is None:
+        raise ModelError(f"{name} has no vision; {_REMEDY}")
+    raise ModelError(f"{name} has no image token, so its prompts hold no image columns; {_REMEDY}")
+
+
+def _name(config: Any) -> str:
+    """The model as its owner knows it: where it was loaded from and its family."""
+    return f"{config.name_or_path or 'this model'} ({config.model_type})"
 
 
 def _image_token_ids(config: Any) -> frozenset[int]:
@@ -197,7 +185,9 @@ def _layers(model: Any, decoder: nn.Module) -> tuple[nn.Module, nn.ModuleList]:
         for child in parent.children():
             if isinstance(child, nn.ModuleList) and any(map(_has_attention, child)):
                 return parent, child
-    raise ModelError(f"{_name(model)}: no list of attention layers in its decoder; {_REMEDY}")
+    raise ModelError(
+        f"{_name(model.config)}: no list of attention layers in its decoder; {_REMEDY}"
+    )
 
 
 def _has_attention(layer: nn.Module) -> bool:
@@ -208,7 +198,9 @@ def _final_norm(model: Any, parent: nn.Module) -> nn.Module:
     """The norm beside the layers; an input norm comes before them, so the last one counts."""
     norms = list(_norms(parent))
     if not norms:
-        raise ModelError(f"{_name(model)}: no norm after the decoder's last layer; {_REMEDY}")
+        raise ModelError(
+            f"{_name(model.config)}: no norm after the decoder's last layer; {_REMEDY}"
+        )
     return norms[-1]
 
 

@@ -1,0 +1,83 @@
+"""A model's processor: tokenizer, image processor and chat template in one.
+
+Many families' processors hold a video part that needs torchvision, whose wheel does not load beside
+a CPU-only torch. Without torchvision such a processor is put together for images alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoProcessor
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.processing_utils import ProcessorMixin
+from transformers.utils import is_torchvision_available
+
+from seesay.errors import InputError, ModelError
+
+
+def load_processor(source: str, config: Any, pinned: dict[str, Any]) -> Any:
+    """The processor of the model at `source`: the full one, or one for images alone.
+
+    Args:
+        source: folder or Hub id.
+        config: the model's config.
+        pinned: `revision` and `trust_remote_code` for `from_pretrained`.
+
+    Raises:
+        ModelError: the checkpoint has no tokenizer or no image processor.
+    """
+    family_class = PROCESSOR_MAPPING.get(type(config), None)
+    wants_video = family_class is not None and any(
+        "video" in name for name in family_class.get_attributes()
+    )
+    if wants_video and not is_torchvision_available():
+        processor = images_only(family_class).from_pretrained(source, **pinned)
+    else:
+        processor = AutoProcessor.from_pretrained(source, **pinned)
+    for part in ("tokenizer", "image_processor"):
+        if getattr(processor, part, None) is None:
+            raise ModelError(f"{source} has no {part}; save its whole processor beside the model")
+    processor.tokenizer.padding_side = "left"  # generation continues at the right end of each row
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    return processor
+
+
+def images_only(processor_class: type[Any]) -> type[Any]:
+    """A family's processor without its video part, which needs torchvision.
+
+    The family's own code expands image placeholders, so tokens and grids are those of the full
+    processor; a video raises InputError.
+    """
+    bases = (_ImagesOnly, processor_class, _NoVideoProcessor)
+    return type(processor_class.__name__, bases, {"__module__": processor_class.__module__})
+
+
+class _ImagesOnly:
+    """Stands before a family's processor and turns videos away."""
+
+    def __call__(self, images: Any = None, text: Any = None, videos: Any = None, **kw: Any) -> Any:
+        if videos is not None:
+            raise InputError(
+                f"{type(self).__name__} was loaded for images only, because torchvision is not "
+                "installed; for video: pip install torchvision, then load the model again"
+            )
+        return super().__call__(images=images, text=text, **kw)  # type: ignore[misc]
+
+
+class _NoVideoProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers is untyped to us
+    """Stands behind a family's processor and drops the video part that its `__init__` passes on."""
+
+    def __init__(self, *args: Any, video_processor: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        return [name for name in super().get_attributes() if "video" not in name]
+
+    @classmethod
+    def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        return super().from_args_and_dict(
+            args, {**processor_dict, "video_processor": None}, **kwargs
+        )
