@@ -15,7 +15,11 @@ from typing import Any
 import huggingface_hub.errors as hub_errors
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, httpx
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # re-exported without `as`
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    httpx,
+)
 from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -111,8 +115,10 @@ def _similar(path: Path) -> str:
 
 def _require_reachable(source: str, revision: str | None) -> None:
     """Ask for a Hub id once, where transformers would retry half a minute without a network."""
+    if Path(source).is_dir():
+        return
     cached = try_to_load_from_cache(source, "config.json", revision=revision)
-    if not Path(source).is_dir() and not isinstance(cached, str):
+    if not isinstance(cached, str):
         get_hf_file_metadata(hf_hub_url(source, "config.json", revision=revision))
 
 
@@ -241,8 +247,8 @@ def _explain(source: str, revision: str | None, error: BaseException) -> str:
         )
     if is_a(*_NOT_REACHED):
         return (
-            f"{source} is not on this machine and the Hugging Face Hub cannot be reached; where there "
-            f"is a network run `hf download {source} --local-dir FOLDER`, then use that FOLDER"
+            f"{source} is not on this machine and the Hugging Face Hub cannot be reached; where "
+            f"there is a network, run `hf download {source} --local-dir FOLDER` and use FOLDER"
         )
     if "trust_remote_code" in text:
         return (
