@@ -1,0 +1,174 @@
+"""Key-value entries kept, merged and dropped: a cache layer shorter than the text it stands for.
+
+Logical length is what the model counts (positions, the width of its masks); physical length is
+what the layer holds. Keys keep the rotation they were cached with, so later tokens keep their true
+positions; the layer brings its own mask, since the model's speaks of logical columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicLayer
+
+from seesay.engine.run import ImageColumns
+from seesay.errors import EngineError
+
+if TYPE_CHECKING:
+    from seesay.engine.method import Method
+    from seesay.engine.run import Run
+
+
+@dataclass(frozen=True)
+class LastRow:
+    """The newest row of attention of one layer.
+
+    Attributes:
+        query: (rows, heads, head_dim), rotated.
+        weights: (rows, heads, columns) float32 over the layer's physical entries.
+    """
+
+    query: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What `Method.compact` decides for one layer; the same counts for every row and head.
+
+    Attributes:
+        entries: (rows, kv_heads, kept) long, ascending: the physical entries that stay.
+        keys, values: (rows, kv_heads, merged, head_dim), entries that stand for dropped ones.
+    """
+
+    entries: Tensor
+    keys: Tensor | None = None
+    values: Tensor | None = None
+
+
+class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped here
+    """A cache layer that holds fewer entries than the text has tokens.
+
+    Attributes:
+        origin: (rows, kv_heads, entries) the logical column of each entry, −1 if merged.
+        valid: (rows, kv_heads, entries) False on padding.
+        logical: tokens that the layer stands for.
+    """
+
+    keys: Tensor
+    values: Tensor
+    origin: Tensor
+    valid: Tensor
+    logical: int
+
+    @classmethod
+    def of(cls, layer: Any, kept: Kept, padding: Tensor | None) -> CompactedLayer:
+        """Compact `layer`, a dynamic cache layer or one compacted before.
+
+        Args:
+            padding: (rows, columns) the model's attention mask, 0 on padding; None without any.
+
+        Raises:
+            EngineError: a cache layer of another kind (static, quantized, sliding).
+        """
+        if type(layer) not in (DynamicLayer, cls):
+            raise EngineError(
+                f"compaction needs a dynamic cache, but a layer is a {type(layer).__name__}; "
+                "generate without cache_implementation"
+            )
+        rows, kv_heads, entries, _ = layer.keys.shape
+        if isinstance(layer, cls):
+            origin, valid, logical = layer.origin, layer.valid, layer.logical
+        else:
+            logical = entries
+            origin = torch.arange(entries, device=layer.keys.device).expand(rows, kv_heads, -1)
+            real = torch.ones(rows, entries, device=layer.keys.device, dtype=torch.bool)
+            if padding is not None:
+                real[:, : padding.shape[1]] = padding[:, :entries].bool()
+            valid = real[:, None].expand(rows, kv_heads, -1)
+        wide = kept.entries[..., None].expand(-1, -1, -1, layer.keys.shape[-1])
+        new = cls()
+        new.lazy_initialization(layer.keys, layer.values)
+        new.keys, new.values = layer.keys.gather(2, wide), layer.values.gather(2, wide)
+        new.origin, new.valid = origin.gather(2, kept.entries), valid.gather(2, kept.entries)
+        new.logical = logical
+        if kept.keys is not None and kept.values is not None:
+            new._append(kept.keys, kept.values, origin=-1)
+        return new
+
+    # ---- what transformers asks a cache layer ----------------------------------------------
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        self._append(key_states, value_states, origin=self.logical)
+        self.logical += key_states.shape[2]
+        return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        return self.logical
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.logical + query_length, 0
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        self.batch_select_indices(beam_idx.to(self.keys.device))
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        for name in ("keys", "values", "origin", "valid"):
+            setattr(self, name, getattr(self, name)[indices])
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        for name in ("keys", "values", "origin", "valid"):
+            setattr(self, name, getattr(self, name).repeat_interleave(repeats, dim=0))
+
+    def crop(self, tokens_to_remove: int) -> None:
+        raise EngineError(
+            "a compacted cache cannot be cut back (assisted decoding does so); "
+            "generate without an assistant or without compaction"
+        )
+
+    # ---- what the attention function asks --------------------------------------------------
+
+    def mask(self, queries: int, heads: int) -> Tensor | None:
+        """(rows, heads, queries, entries) bool for the newest `queries`, None if all is open."""
+        if queries == 1 and bool(self.valid.all()):
+            return None
+        open_to = self.valid[:, :, None].expand(-1, -1, queries, -1).clone()
+        triangle = torch.ones(queries, queries, dtype=torch.bool, device=open_to.device).tril()
+        open_to[..., -queries:] &= triangle
+        return open_to.repeat_interleave(heads // open_to.shape[1], dim=1)
+
+    def image_columns(self, image: ImageColumns, heads: int) -> ImageColumns:
+        """Which of the physical entries are image tokens, given the logical `image` columns."""
+        width = image.mask.shape[1]
+        known = (self.origin >= 0) & (self.origin < width)
+        at = self.origin.clamp(0, width - 1)
+        rows = torch.arange(at.shape[0], device=at.device)[:, None, None]
+        inside = (image.mask[rows, at] & known).repeat_interleave(heads // at.shape[1], dim=1)
+        return ImageColumns(inside.any(1), 0, inside.shape[-1], inside.float())
+
+    def _append(self, keys: Tensor, values: Tensor, *, origin: int) -> None:
+        """Add entries; the first of them stands at logical column `origin`, −1 for merged ones."""
+        count = keys.shape[2]
+        at = torch.full((count,), -1, device=keys.device)
+        if origin >= 0:
+            at = torch.arange(origin, origin + count, device=keys.device)
+        self.keys = torch.cat([self.keys, keys], dim=2)
+        self.values = torch.cat([self.values, values], dim=2)
+        head = (*keys.shape[:2], count)
+        self.origin = torch.cat([self.origin, at.expand(head)], dim=2)
+        self.valid = torch.cat([self.valid, torch.ones_like(at, dtype=torch.bool).expand(head)], 2)
+
+
+def compact(layers: dict[int, tuple[Method, ...]], run: Run) -> None:
+    """After a forward: ask the methods of each layer what stays, and replace the cache layers."""
+    for layer, methods in layers.items():
+        for method in methods:
+            kept = method.compact(layer, run)
+            if kept is not None:
+                cache_layers = run.cache.layers
+                cache_layers[layer] = CompactedLayer.of(cache_layers[layer], kept, run.padding)

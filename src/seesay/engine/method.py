@@ -1,0 +1,233 @@
+"""What a method is: a frozen dataclass of hyperparameters that overrides verbs.
+
+A method never holds state and never touches a model. Whatever changes during a generation lives in
+that generation's `Run`; the `Session` decides when each verb is called. Only overridden verbs are
+installed, so a method costs what its verbs cost and nothing else.
+
+Inside one layer the verbs act in a fixed order: ``rewrite_qk``, ``key_scale``, ``score_bias``,
+``sink_logmass``, then the readout. A composition therefore means the same in whatever order it was
+written, and `Stack` keeps its methods sorted by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from seesay.errors import MethodError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seesay.engine.attention import Call
+    from seesay.engine.compaction import Kept
+    from seesay.engine.run import Prompt, Run
+    from seesay.engine.session import Session
+    from seesay.models import ModelView
+
+REGISTRY: dict[str, type[Method]] = {}
+"""Every method class by its name, filled as method modules are imported."""
+
+ATTENTION_VERBS = ("rewrite_qk", "key_scale", "score_bias", "sink_logmass")
+
+
+class Composable:
+    """What a single method and a stack share: they compose with ``+`` and open on a model."""
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        raise TypeError(f"{type(self).__name__} must say which methods it holds")
+
+    def __add__(self, other: Composable) -> Stack:
+        if not isinstance(other, Composable):
+            return NotImplemented
+        return Stack(self.methods + other.methods)
+
+    def __call__(
+        self,
+        model: nn.Module,
+        *,
+        processor: Any = None,
+        images: list[Any] | None = None,
+        readout: bool = False,
+    ) -> Session:
+        """Open a session on `model`: ``with method(model): model.generate(...)``.
+
+        Args:
+            model: any Hugging Face vision-language model that `ModelView.of` accepts.
+            processor: its processor; methods that need to know what a black pixel is ask it.
+            images: the original pictures, for matchers that look at them at their own size.
+            readout: record attention to the image and token log-probabilities (`Session.record`).
+        """
+        from seesay.engine.session import Session
+
+        return Session(
+            model, Stack(self.methods), processor=processor, images=images, readout=readout
+        )
+
+
+class Method(Composable):
+    """One mitigation method. Subclass it as ``@dataclass(frozen=True, repr=False)``.
+
+    Class attributes: `name` (what users write, in lower case with hyphens), `summary` (one clause),
+    `paper` (title, venue, arXiv id).
+    """
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            REGISTRY[cls.name] = cls
+
+    # ---- what a method says of itself ------------------------------------------------------
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        return (self,)
+
+    @property
+    def active(self) -> bool:
+        """False at strength 0: then no verb is installed and the model is the plain one."""
+        return True
+
+    def at_zero(self) -> Method:
+        """This method at strength 0, the control that must equal the plain model."""
+        raise MethodError(f"{self.name}: no strength 0 is defined; override `at_zero`")
+
+    def acts_in(self, view: ModelView) -> Collection[int]:
+        """The decoder layers (0-based) in which the attention verbs act; all by default."""
+        return range(view.n_layers)
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
+            if getattr(self, f.name) != f.default
+        ]
+        return f"{self.name}({', '.join(changed)})" if changed else self.name
+
+    # ---- verbs: override what the method needs ---------------------------------------------
+
+    def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
+        """Once a prompt: the pixel inputs of a second stream, or None for no second stream.
+
+        Returns the entries of ``prompt.inputs`` that differ for the second stream, each of the
+        shape of the original.
+        """
+        return None
+
+    def rewrite_qk(self, call: Call) -> Tensor | None:
+        """Prefill: whose attention map every head of this layer uses.
+
+        Returns a long tensor (batch,), the query head to broadcast, -1 for "leave this row alone".
+        """
+        return None
+
+    def key_scale(self, call: Call) -> Tensor | None:
+        """A factor on the keys, (batch, kv_heads, columns)."""
+        return None
+
+    def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
+        """The last row of every forward: what to add to the scores of the image columns.
+
+        Args:
+            scores: (batch, heads, image columns) float32, before masking and softmax: the span
+                that holds all image columns; columns of the span that are no image are ignored.
+
+        Returns a bias that broadcasts to `scores`.
+        """
+        return None
+
+    def sink_logmass(self, call: Call) -> Tensor | float | None:
+        """Every row: the logit of one more softmax entry whose value is zero.
+
+        Returns a float, or a tensor that broadcasts to (batch, heads, queries).
+        """
+        return None
+
+    def compact(self, layer: int, run: Run) -> Kept | None:
+        """After a forward: which cache entries of this layer stay, and what replaces the rest."""
+        return None
+
+    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
+        """Per step: the term this method adds to the plain logits.
+
+        Args:
+            plain: (batch, positions, vocabulary) float32, the first stream's logits.
+            own: the same of this method's second stream, None if it has none.
+        """
+        return None
+
+    @property
+    def plausibility(self) -> float:
+        """β of the adaptive plausibility cut: tokens under ``max(plain) + ln β`` become −inf."""
+        return 0.0
+
+    # ---- helpers for subclasses ------------------------------------------------------------
+
+    @classmethod
+    def overrides(cls, verb: str) -> bool:
+        """Whether this class gives `verb` a meaning of its own."""
+        return getattr(cls, verb) is not getattr(Method, verb)
+
+    def _require(self, ok: bool, field: str, reason: str) -> None:
+        """Raise `MethodError` naming the method, the field, its value and the reason."""
+        if not ok:
+            raise MethodError(f"{self.name}: {field}={getattr(self, field)!r} {reason}")
+
+    def _require_number(
+        self, field: str, low: float = -math.inf, high: float = math.inf, *, above: bool = False
+    ) -> None:
+        """Require a finite number within [low, high], or (low, high] with `above`."""
+        value = getattr(self, field)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        inside = number and math.isfinite(value) and low <= value <= high
+        sort = "a finite number" if math.isinf(high) else f"a number up to {high:g}"
+        start = "" if math.isinf(low) else f" {'above' if above else 'from'} {low:g}"
+        self._require(inside and not (above and value == low), field, f"must be {sort}{start}")
+
+
+@dataclass(frozen=True, repr=False)
+class Stack(Composable):
+    """Several methods at once, or none: ``Stack()`` is the plain model.
+
+    Raises:
+        MethodError: the same method stands in it twice, or two methods claim a verb that only one
+            can have.
+    """
+
+    parts: tuple[Method, ...] = ()
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.parts, key=lambda method: method.name))
+        object.__setattr__(self, "parts", ordered)
+        for first, second in pairwise(ordered):
+            if first.name == second.name:
+                raise MethodError(
+                    f"{first} + {second}: {first.name} stands twice; keep the one you mean"
+                )
+        for verb in ("rewrite_qk", "sink_logmass"):
+            claim = [method for method in ordered if method.overrides(verb)]
+            if len(claim) > 1:
+                raise MethodError(
+                    f"{' + '.join(map(repr, claim))}: both set {verb}, and a layer has only one"
+                )
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        return self.parts
+
+    def __iter__(self) -> Iterator[Method]:
+        return iter(self.parts)
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.parts)) or "plain"
+
+
+AnyMethod = Method | Stack

@@ -1,0 +1,160 @@
+"""What a generation leaves behind: attention to the image, log-probabilities, entropies.
+
+Everything comes from rows that are computed anyway; nothing stores an n×n map. While the model
+runs, values are kept by decoding step and by row (beam); at the end they are gathered for the
+sequences that won, so scores follow the winning beam.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seesay.engine.run import ImageColumns
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was recorded, one row a returned sequence; float32 on the CPU, NaN after a text's end.
+
+    Attributes:
+        tokens: (sequences, tokens) the new tokens.
+        logprob: (sequences, tokens) log-probability of each token under the distribution it was
+            chosen from: after the fold, before temperature and other processors. −inf where the
+            plausibility cut had removed a token that was forced.
+        plain_logprob: the same under the model's own distribution.
+        entropy: (sequences, tokens) of the model's own distribution, in nats.
+        var: (sequences, tokens, layers, heads) VAR of Attention Lens (arXiv 2411.16724): the
+            attention that the row predicting the token pays to all image tokens, 0 to 1.
+    """
+
+    tokens: Tensor
+    logprob: Tensor
+    plain_logprob: Tensor
+    entropy: Tensor
+    var: Tensor
+
+
+@dataclass
+class _Step:
+    """One decoding step: values of the rows that predicted, and what became of them."""
+
+    var: Tensor  # (rows, layers, heads)
+    plain: Tensor  # (rows, vocabulary) log-probabilities, dropped once the tokens are known
+    folded: Tensor
+    entropy: Tensor  # (rows,)
+    ends: Tensor  # (rows, 2, end tokens) plain and folded log-probability of ending here
+    parents: Tensor | None = None  # (children,) the row that each row of the next step came from
+    tokens: Tensor | None = None  # (children,)
+    chosen: Tensor | None = None  # (children, 2) plain and folded log-probability of the token
+
+
+class Readout:
+    """Takes what the engine computes, step by step.
+
+    Args:
+        layers, heads: of the decoder.
+        ends: the token ids that end a text.
+    """
+
+    def __init__(self, layers: int, heads: int, ends: list[int]) -> None:
+        self._shape = (layers, heads)
+        self._ends = torch.tensor(ends, dtype=torch.long)
+        self._steps: list[_Step] = []
+        self._rows = 0
+        self._var: Tensor | None = None
+        self._beams: Tensor | None = None
+
+    # ---- while the model runs --------------------------------------------------------------
+
+    def begin_forward(self, rows: int, answer: Tensor | None) -> None:
+        """A forward starts on `rows` rows.
+
+        Args:
+            answer: (rows, columns) its input ids, the last of which the step before has chosen;
+                None while the prompt is read.
+        """
+        self._rows = rows
+        self._var = None
+        if answer is not None and self._steps:
+            self._settle(self._steps[-1], answer[:, -1])
+
+    def take_attention(self, layer: int, weights: Tensor, image: ImageColumns) -> None:
+        """The last row's weights of one layer, (rows, heads, columns)."""
+        if self._var is None:
+            self._var = torch.zeros(self._rows, *self._shape, device=weights.device)
+        seen = weights[: self._rows, :, image.start : image.stop]
+        if image.weight is not None:
+            seen = seen * image.weight[: self._rows]
+        self._var[:, layer] = seen.sum(-1)
+
+    def take_logits(self, plain: Tensor, folded: Tensor) -> None:
+        """The last position's logits before and after the fold, (rows, vocabulary)."""
+        own = plain.float().log_softmax(-1)
+        final = own if folded is plain else folded.float().log_softmax(-1)
+        entropy = torch.special.entr(own.exp()).sum(-1)
+        ends = self._ends.to(own.device)
+        var = self._var
+        if var is None:
+            var = torch.zeros(len(own), *self._shape, device=own.device)
+        self._steps.append(
+            _Step(var, own, final, entropy, torch.stack([own[:, ends], final[:, ends]], 1))
+        )
+
+    def take_beams(self, beams: Tensor) -> None:
+        """Beam search moved rows: row i goes on from row ``beams[i]``."""
+        self._beams = beams
+
+    # ---- afterwards ------------------------------------------------------------------------
+
+    def record(self, new_tokens: Tensor, beam_indices: Tensor | None) -> Record:
+        """Gather what belongs to the returned sequences.
+
+        Args:
+            new_tokens: (sequences, tokens) without the prompt.
+            beam_indices: (sequences, tokens) the row each token was picked from, −1 after the end;
+                None without beams.
+        """
+        new_tokens = new_tokens.cpu()
+        count, length = new_tokens.shape
+        scores = torch.full((count, length, 3), math.nan)
+        var = torch.full((count, length, *self._shape), math.nan)
+        for i in range(count):
+            for t in range(min(length, len(self._steps))):
+                token = int(new_tokens[i, t])
+                row = i if beam_indices is None else int(beam_indices[i, t])
+                if row < 0:
+                    break
+                step = self._steps[t]
+                var[i, t] = step.var[row].cpu()
+                scores[i, t, :2] = self._chosen(step, row, token)
+                scores[i, t, 2] = step.entropy[row]
+                if token in self._ends:
+                    break
+        return Record(new_tokens, scores[..., 1], scores[..., 0], scores[..., 2], var)
+
+    def _settle(self, step: _Step, tokens: Tensor) -> None:
+        """The tokens that step's rows chose are known: keep their values, drop the rest."""
+        parents = torch.arange(len(tokens)) if self._beams is None else self._beams
+        self._beams = None
+        step.parents, step.tokens = parents.to(tokens.device), tokens
+        both = [part[step.parents, tokens] for part in (step.plain, step.folded)]
+        step.chosen = torch.stack(both, -1).cpu()
+        step.parents, step.tokens = step.parents.cpu(), tokens.cpu()
+        step.plain = step.folded = step.plain.new_empty(0)
+
+    def _chosen(self, step: _Step, row: int, token: int) -> Tensor:
+        """Plain and folded log-probability of `token` from `row`; (2,)."""
+        if step.chosen is not None and step.parents is not None and step.tokens is not None:
+            child = ((step.parents == row) & (step.tokens == token)).nonzero()
+            if len(child):
+                return step.chosen[int(child[0])]
+        if token in self._ends:
+            # A text that ends is never fed back, so its last value was put aside at the time.
+            return step.ends[row, :, int((self._ends == token).nonzero()[0])].cpu()
+        if step.chosen is None:
+            return torch.stack([step.plain[row, token], step.folded[row, token]]).cpu()
+        return torch.full((2,), math.nan)

@@ -1,0 +1,112 @@
+"""One generation: everything that changes while a model runs under methods.
+
+A `Run` is made anew for every generation and thrown away after it, so nothing can leak from one
+image to the next. Methods keep what they need during a run in `Run.state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from seesay.engine.compaction import LastRow
+    from seesay.engine.method import Method
+    from seesay.engine.readout import Readout
+    from seesay.models import ModelView
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What `Method.prepare` sees of a generation before it starts.
+
+    Attributes:
+        view: the model.
+        inputs: the model inputs as passed to generate (or forward): input_ids, pixel_values, ...
+        columns: (batch, prompt columns) bool, which columns hold image tokens.
+        images: the original pictures, if the session was opened with them.
+    """
+
+    view: ModelView
+    inputs: Mapping[str, Any]
+    columns: Tensor
+    images: list[Any] | None = None
+
+
+@dataclass(frozen=True)
+class ImageColumns:
+    """The image columns of a batch, as the narrowest span that holds all of them.
+
+    Attributes:
+        mask: (rows, columns) bool.
+        start, stop: the span; stop is exclusive. Empty (0, 0) without image tokens.
+        weight: (rows, 1, stop − start) float32, 1 on image columns and 0 elsewhere, or None if
+            every column of the span is an image column in every row.
+    """
+
+    mask: Tensor
+    start: int
+    stop: int
+    weight: Tensor | None
+
+    @classmethod
+    def of(cls, mask: Tensor) -> ImageColumns:
+        """Find the span in `mask`, (rows, columns) bool."""
+        anywhere = mask.any(0).nonzero()
+        if not len(anywhere):
+            return cls(mask, 0, 0, None)
+        start, stop = int(anywhere[0]), int(anywhere[-1]) + 1
+        inside = mask[:, start:stop]
+        return cls(mask, start, stop, None if bool(inside.all()) else inside[:, None].float())
+
+    def for_rows(self, rows: int, streams: int) -> ImageColumns:
+        """The same for a batch of `rows` rows: beams of a sample stand together, streams follow.
+
+        Args:
+            rows: a multiple of this batch's rows (beams, several sequences a prompt).
+            streams: how often the whole batch is repeated behind itself.
+        """
+        beams = rows // self.mask.shape[0]
+        if beams == 1 and streams == 1:
+            return self
+        return ImageColumns.of(self.mask.repeat_interleave(beams, 0).repeat(streams, 1))
+
+
+@dataclass
+class Run:
+    """The state of one generation.
+
+    Attributes:
+        view: the model.
+        prompt: image columns of the prompt as passed, one row a prompt.
+        length: the prompt's columns; the row at column ``length − 1 + t`` predicts token t.
+        streams: 1 + the number of second streams.
+        overrides: for each method with a second stream, the inputs that differ in it.
+        features: for each such method, its encoded image, if the model takes encoded images.
+        image: image columns for the rows the decoder sees now, second streams included.
+        rows: rows of the first stream now (batch × beams).
+        seen: columns seen after the forward at hand.
+        padding: the attention mask (rows, columns) the model was given, for compaction.
+        cache: the key-value cache of the last forward.
+        readout: what is being recorded, or None.
+        state: whatever methods keep during the run, by method.
+        last_rows: by layer, the newest row of attention, for methods that compact.
+    """
+
+    view: ModelView
+    prompt: ImageColumns
+    length: int
+    streams: int = 1
+    overrides: dict[Method, dict[str, Tensor]] = field(default_factory=dict)
+    features: dict[Method, Any] = field(default_factory=dict)
+    image: ImageColumns | None = None
+    rows: int = 0
+    seen: int = 0
+    padding: Tensor | None = None
+    cache: Any = None
+    readout: Readout | None = None
+    state: dict[Method, Any] = field(default_factory=dict)
+    last_rows: dict[int, LastRow] = field(default_factory=dict)

@@ -1,0 +1,161 @@
+"""A second stream: the same model on another image, in the same forward.
+
+The batch is doubled inside the forward (rows of the second stream stand behind those of the first)
+and the logits are folded on the way out, so generate, streamers, sampling and beam search see the
+rows they know. Each stream has its own half of the cache; a shared one would show the second
+stream the first stream's image from the second token on.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from seesay.errors import EngineError
+
+if TYPE_CHECKING:
+    from seesay.engine.method import Method, Stack
+    from seesay.engine.run import Run
+
+# Named per token or per row, never per image; everything else that is a tensor is image input.
+_POSITIONS = "position_ids"
+_NOT_BATCHED = ("past_key_values", "logits_to_keep", "mm_encoder_outputs", "cache_position")
+
+
+def doubled(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """The forward's inputs with the rows of every further stream behind the first one's.
+
+    Raises:
+        EngineError: inputs whose rows cannot be matched with the prompt's.
+    """
+    out = dict(kwargs)
+    if out.get("labels") is not None:
+        raise EngineError("a second stream cannot be trained with; call the model without labels")
+    for name, value in kwargs.items():
+        if name in _NOT_BATCHED or not isinstance(value, Tensor) or value.dim() == 0:
+            continue
+        dim = 1 if name == _POSITIONS and value.dim() == 3 else 0
+        others = [_override(name, value, given) for given in run.overrides.values()]
+        out[name] = torch.cat([value, *others], dim=dim)
+    encoded = kwargs.get("mm_encoder_outputs")
+    if encoded and encoded.get("image") is not None:
+        others = [_for_beams(features, run) for features in run.features.values()]
+        out["mm_encoder_outputs"] = {**encoded, "image": _joined([encoded["image"], *others])}
+    return out
+
+
+def folded(logits: Tensor, stack: Stack, run: Run) -> Tensor:
+    """The first stream's rows: its logits plus each method's term, then the plausibility cut.
+
+    Args:
+        logits: (streams × rows, positions, vocabulary).
+
+    Returns (rows, positions, vocabulary) float32. The cut is one for all methods, at the largest
+    β among them: tokens under ``max(plain) + ln β`` become −inf, ties stay.
+    """
+    parts = logits.float().chunk(run.streams)
+    plain = parts[0]
+    own = dict(zip(run.overrides, parts[1:], strict=True))
+    fused, cut = plain, 0.0
+    for method in stack.parts:
+        if method.active and method.overrides("fold"):
+            term = method.fold(plain, own.get(method), run)
+            if term is not None:
+                fused, cut = fused + term, max(cut, method.plausibility)
+    if cut > 0:
+        floor = plain.amax(-1, keepdim=True) + math.log(cut)
+        fused = fused.masked_fill(plain < floor, -math.inf)
+    return fused
+
+
+def pair_cache(cache: Any, run: Run) -> None:
+    """Make `cache` follow beams in every stream: rows of the others move with the first one's.
+
+    Works on any cache class, on this instance alone. The readout hears of the beams here too.
+    """
+    if cache is None or "reorder_cache" in vars(cache):
+        return
+    reorder = cache.reorder_cache
+
+    def follow(beams: Tensor) -> None:
+        if run.readout is not None:
+            run.readout.take_beams(beams)
+        reorder(torch.cat([beams + stream * len(beams) for stream in range(run.streams)]))
+
+    cache.reorder_cache = follow
+
+
+def narrow(output: Any, rows: int) -> None:
+    """Cut what else the forward returned (hidden states, attentions) to the first stream's rows."""
+    for name in ("hidden_states", "attentions"):
+        values = output.get(name)
+        if values:
+            output[name] = tuple(value[:rows] for value in values)
+
+
+def _override(name: str, value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
+    other = given.get(name, value)
+    if other.shape[0] != value.shape[0] and value.shape[0] % other.shape[0] == 0:
+        other = other.repeat_interleave(value.shape[0] // other.shape[0], dim=0)
+    if other.shape != value.shape:
+        raise EngineError(
+            f"the second stream's {name} has shape {tuple(other.shape)}, the first's "
+            f"{tuple(value.shape)}; a second stream keeps the geometry of its image"
+        )
+    return other.to(value.dtype)
+
+
+def _for_beams(features: Any, run: Run) -> Any:
+    """Encoded images of the prompts, repeated so that each beam finds its prompt's images."""
+    beams = run.rows // run.prompt.mask.shape[0]
+    if beams == 1:
+        return features
+    per_row = run.prompt.mask.sum(1).tolist()
+    sizes = [len(image) for image in features.pooler_output]
+    order: list[int] = []
+    image = 0
+    for tokens in per_row:
+        first, left = image, tokens
+        while left > 0:
+            left -= sizes[image]
+            image += 1
+        order += [*range(first, image)] * beams
+    return _mapped(features, lambda values: _picked(values, order))
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Encoder outputs of several streams as one, images of later streams behind."""
+    first = copy.copy(parts[0])
+    first.pooler_output = _chained([part.pooler_output for part in parts])
+    if getattr(first, "deepstack_features", None) is not None:
+        levels = zip(*(part.deepstack_features for part in parts), strict=True)
+        first.deepstack_features = [_chained(list(level)) for level in levels]
+    return first
+
+
+def _mapped(features: Any, change: Any) -> Any:
+    new = copy.copy(features)
+    new.pooler_output = change(features.pooler_output)
+    if getattr(features, "deepstack_features", None) is not None:
+        new.deepstack_features = [change(level) for level in features.deepstack_features]
+    return new
+
+
+def _picked(values: Any, order: list[int]) -> Any:
+    return values[order] if isinstance(values, Tensor) else [values[i] for i in order]
+
+
+def _chained(values: list[Any]) -> Any:
+    if isinstance(values[0], Tensor):
+        return torch.cat(values)
+    return [item for value in values for item in value]
+
+
+def second_streams(stack: Stack) -> list[Method]:
+    """The active methods that bring a second stream."""
+    return [m for m in stack.parts if m.active and m.overrides("prepare")]
