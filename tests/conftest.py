@@ -1,0 +1,71 @@
+"""Fixtures for all tests: tiny models of each family, made once a session, and no network."""
+
+from __future__ import annotations
+
+import os
+
+# Before transformers is imported: it reads this once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import families
+from seesay.models import ModelView
+
+
+@dataclass(frozen=True)
+class Family:
+    """A tiny model of a family; share it, and leave it as it was."""
+
+    name: str
+    model: Any
+    processor: Any
+
+    @property
+    def view(self) -> ModelView:
+        return ModelView.of(self.model, self.processor)
+
+    def batch(self) -> dict[str, torch.Tensor]:
+        """Three left-padded prompts, four pictures; the second prompt holds two."""
+        return families.batch_of_three(self.name, self.model, self.processor)
+
+
+@cache
+def _family(name: str) -> Family:
+    return Family(name, *families.build(name))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Tiny tensors: threads cost more than they bring."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(params=families.FAMILIES)
+def family(request: pytest.FixtureRequest) -> Family:
+    """Each family in turn."""
+    return _family(request.param)
+
+
+@pytest.fixture
+def llava() -> Family:
+    """The simplest family, for what need not be tried on all."""
+    return _family("llava")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """`checkpoints(name)` is a folder with that family's saved model and processor."""
+    root = tmp_path_factory.mktemp("checkpoints")
+
+    @cache
+    def saved(name: str) -> Path:
+        return families.save(name, root / name)
+
+    return saved

@@ -1,0 +1,144 @@
+"""Tiles and tokens: change a cell's pixels, and exactly that cell's token must change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from families import inputs as make_inputs
+from families import pictures
+from seesay.errors import InputError, ModelError
+from seesay.patches import assemble, black, split
+
+
+@pytest.fixture
+def patch_local(family: Any) -> Any:
+    """The family with its tower's attention silenced, so that a token sees its own cell alone."""
+    silenced = []
+    for name, module in family.model.named_modules():
+        vision = "vision_tower" in name or "visual" in name
+        if vision and name.endswith(("out_proj", "attn.proj", "projection_layer")):
+            silenced.append((module, module.weight.clone(), module.bias.clone()))
+            module.weight.zero_()
+            module.bias.zero_()
+    assert silenced
+    yield family
+    for module, weight, bias in silenced:
+        module.weight.copy_(weight)
+        module.bias.copy_(bias)
+
+
+def features(family: Any, batch: dict[str, Any]) -> list[torch.Tensor]:
+    """Each image's features (tokens, hidden), whatever the family's own packing."""
+    flat = torch.cat([*family.view.encode_images(**batch).pooler_output])
+    runs = [sum(tile.tokens.numel() for tile in image) for image in split(family.view, batch)]
+    if family.name == "llava-next":  # a newline token ends each row of the canvas
+        runs = [
+            r + image[1].grid[0] for r, image in zip(runs, split(family.view, batch), strict=True)
+        ]
+    return list(flat.split(runs))
+
+
+def test_every_cell_is_its_token(patch_local: Any) -> None:
+    family, view, batch = patch_local, patch_local.view, patch_local.batch()
+    before = features(family, batch)
+    tiles = split(view, batch)
+    generator = torch.Generator().manual_seed(0)
+    for index, image in enumerate(tiles):
+        for number, tile in enumerate(image):
+            top, left, bottom, right = tile.box
+            height, width = (bottom - top) // tile.grid[0], (right - left) // tile.grid[1]
+            for row in range(tile.grid[0]):
+                for column in range(tile.grid[1]):
+                    if (row + column + index) % 3:  # a third of the cells, in every row and column
+                        continue
+                    y, x = top + row * height, left + column * width
+                    pixels = tile.pixels.clone()
+                    cell = pixels[:, y : y + height, x : x + width]
+                    cell += torch.randn(cell.shape, generator=generator)
+                    changed = [list(tiles_) for tiles_ in tiles]
+                    changed[index][number] = replace(tile, pixels=pixels)
+                    after = features(family, {**batch, **assemble(view, batch, changed)})
+                    moved = [
+                        (i, token)
+                        for i, (a, b) in enumerate(zip(before, after, strict=True))
+                        for token in (a - b).abs().amax(-1).gt(1e-6).nonzero().flatten().tolist()
+                    ]
+                    assert moved == [(index, int(tile.tokens[row, column]))]
+
+
+def test_assembling_unchanged_tiles_changes_no_bit(family: Any) -> None:
+    batch = family.batch()
+    rebuilt = assemble(family.view, batch, split(family.view, batch))
+    for name, value in rebuilt.items():
+        assert torch.equal(value, batch[name])
+    assert rebuilt["pixel_values"].dtype == batch["pixel_values"].dtype
+
+
+def test_tokens_are_those_of_the_prompt(family: Any) -> None:
+    batch = family.batch()
+    tiles = split(family.view, batch)
+    assert len(tiles) == 4
+    expected = int(family.view.image_columns(**batch).sum())
+    newlines = sum(i[1].grid[0] for i in tiles) if family.name == "llava-next" else 0
+    tokens = [torch.cat([tile.tokens.flatten() for tile in image]) for image in tiles]
+    assert sum(map(len, tokens)) + newlines == expected
+    for image in tokens:
+        assert len(image.unique()) == len(image)
+
+
+def test_a_crop_of_the_whole_picture_looks_like_it(family: Any) -> None:
+    """Rows are rows and columns columns: a picture dark above and light to the right."""
+    picture = pictures(1, seed=1)[0].convert("L").point(lambda _: 0).convert("RGB")
+    width, height = picture.size
+    picture.paste((255, 255, 255), (width // 2, 0, width, height))
+    batch = make_inputs(family.name, family.model, family.processor, ["a"], [[picture]])
+    (image,) = split(family.view, batch)
+    whole = next(tile for tile in image if tile.whole)
+    middle = whole.pixels.shape[2] // 2
+    assert (whole.pixels[:, :, : middle - 2] < 0).all()
+    assert (whole.pixels[:, :, middle + 2 :] > 0).all()
+
+
+def test_padding_of_llava_next_lies_outside_the_box() -> None:
+    from conftest import _family
+
+    family = _family("llava-next")
+    for size in ((100, 36), (30, 90), (64, 64), (97, 41)):
+        picture = pictures(1)[0].resize(size)
+        batch = make_inputs(family.name, family.model, family.processor, ["a"], [[picture]])
+        (_, canvas), *_ = split(family.view, batch)
+        top, left, bottom, right = canvas.box
+        assert (bottom - top, right - left) == (canvas.grid[0] * 8, canvas.grid[1] * 8)
+        outside = canvas.pixels.clone()
+        outside[:, top:bottom, left:right] = black(family.view)[:, None, None]
+        assert torch.allclose(outside, black(family.view)[:, None, None].expand_as(outside))
+
+
+def test_black_is_a_black_picture(family: Any) -> None:
+    picture = pictures(1)[0].point(lambda _: 0)
+    batch = make_inputs(family.name, family.model, family.processor, ["a"], [[picture]])
+    for tile in split(family.view, batch)[0]:
+        assert torch.allclose(tile.pixels, black(family.view)[:, None, None], atol=1e-5)
+    assert torch.equal(black(replace(family.view, processor=None)), torch.zeros(3))
+
+
+def test_no_pictures_no_tiles(llava: Any) -> None:
+    batch = make_inputs("llava", llava.model, llava.processor, ["a dog"], [[]])
+    assert split(llava.view, batch) == []
+
+
+def test_a_lost_tile_is_refused(llava: Any) -> None:
+    batch = llava.batch()
+    with pytest.raises(InputError, match="pass every tile"):
+        assemble(llava.view, batch, split(llava.view, batch)[:-1])
+
+
+def test_an_unknown_family_is_named(llava: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    view, batch = llava.view, llava.batch()
+    monkeypatch.setattr(type(llava.model.config), "model_type", "zorg")
+    with pytest.raises(ModelError, match=r"zorg.*qwen2_5_vl"):
+        split(view, batch)
