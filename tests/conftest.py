@@ -7,6 +7,7 @@ import os
 # Before transformers is imported: it reads this once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,12 @@ def family(request: pytest.FixtureRequest) -> Family:
     return _family(request.param)
 
 
+@pytest.fixture(scope="session")
+def families_by_name() -> Callable[[str], Family]:
+    """`families_by_name("internvl")`, for what one family alone does."""
+    return _family
+
+
 @pytest.fixture
 def llava() -> Family:
     """The simplest family, for what need not be tried on all."""
@@ -60,7 +67,7 @@ def llava() -> Family:
 
 
 @pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """`checkpoints(name)` is a folder with that family's saved model and processor."""
     root = tmp_path_factory.mktemp("checkpoints")
 

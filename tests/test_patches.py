@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from families import inputs as make_inputs
 from families import pictures
@@ -90,23 +92,34 @@ def test_tokens_are_those_of_the_prompt(family: Any) -> None:
         assert len(image.unique()) == len(image)
 
 
-def test_a_crop_of_the_whole_picture_looks_like_it(family: Any) -> None:
-    """Rows are rows and columns columns: a picture dark above and light to the right."""
-    picture = pictures(1, seed=1)[0].convert("L").point(lambda _: 0).convert("RGB")
-    width, height = picture.size
-    picture.paste((255, 255, 255), (width // 2, 0, width, height))
-    batch = make_inputs(family.name, family.model, family.processor, ["a"], [[picture]])
-    (image,) = split(family.view, batch)
-    whole = next(tile for tile in image if tile.whole)
-    middle = whole.pixels.shape[2] // 2
-    assert (whole.pixels[:, :, : middle - 2] < 0).all()
-    assert (whole.pixels[:, :, middle + 2 :] > 0).all()
+# Sizes (width, height) that the family's processor need not resize.
+UNRESIZED = [
+    ("llava", (32, 32)),
+    ("llava-next", (64, 32)),
+    ("llava-next", (32, 96)),
+    ("qwen2.5-vl", (48, 32)),
+    ("qwen2.5-vl", (32, 80)),
+    ("internvl", (32, 32)),
+]
 
 
-def test_padding_of_llava_next_lies_outside_the_box() -> None:
-    from conftest import _family
+@pytest.mark.parametrize(("name", "size"), UNRESIZED)
+def test_a_tile_holds_the_pixels_of_the_picture(
+    families_by_name: Any, name: str, size: tuple[int, int]
+) -> None:
+    family = families_by_name(name)
+    width, height = size
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    batch = make_inputs(name, family.model, family.processor, ["a"], [[picture]])
+    tile = split(family.view, batch)[0][-1]
+    std = torch.tensor(family.processor.image_processor.image_std)[:, None, None]
+    pixels = (tile.pixels - black(family.view)[:, None, None]) * std * 255
+    assert torch.allclose(pixels, torch.from_numpy(noise).permute(2, 0, 1).float(), atol=1e-2)
 
-    family = _family("llava-next")
+
+def test_padding_of_llava_next_lies_outside_the_box(families_by_name: Any) -> None:
+    family = families_by_name("llava-next")
     for size in ((100, 36), (30, 90), (64, 64), (97, 41)):
         picture = pictures(1)[0].resize(size)
         batch = make_inputs(family.name, family.model, family.processor, ["a"], [[picture]])
