@@ -1,0 +1,146 @@
+"""From what a user asks to what `model.generate` takes: prompts, batches, decoding settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypedDict
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from seesay.engine import AnyMethod
+from seesay.errors import InputError, ModelError, SeesayError
+from seesay.grounding import Vocabulary
+
+OnToken = Callable[[int, int], None]  # (tokens so far, the most there can be)
+
+
+class Options(TypedDict, total=False):
+    """How to answer.
+
+    Attributes:
+        method: None, a `Method`, or its text: "attention-lens(alpha=0.4) + agla".
+        max_new_tokens: at least 1; the text is cut there. Default 256.
+        num_beams: at least 1. Default 1.
+        do_sample: draw instead of taking the likeliest token. Default False.
+        seed: with it the same draw again, and the caller's random state is left as it was. A batch
+            draws other numbers than its pictures singly.
+        generation: anything else for `model.generate`: {"temperature": 0.7, "top_p": 0.9}.
+        vocabulary: the object words to look for. Default: the model's.
+        batch_size: pictures at once. Default 8.
+        on_token: called with (tokens so far, the most there can be) after each step.
+    """
+
+    method: str | AnyMethod | None
+    max_new_tokens: int
+    num_beams: int
+    do_sample: bool
+    seed: int | None
+    generation: Mapping[str, Any] | None
+    vocabulary: Vocabulary | None
+    batch_size: int
+    on_token: OnToken | None
+
+
+def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str) -> dict[str, Any]:
+    """What `model.generate` takes for the same prompt about each image: a left-padded batch on the
+    model's device.
+
+    Raises:
+        InputError: an empty prompt, or one that holds the model's image placeholder.
+        ModelError: the processor has no chat template.
+    """
+    if not prompt.strip():
+        raise InputError("the prompt is empty; say what to look for, or leave it out")
+    image_token = getattr(processor, "image_token", None)
+    if image_token and image_token in prompt:
+        raise InputError(
+            f"the prompt holds {image_token!r}, which this model reads as a picture; leave it "
+            "out, the picture is put in by itself"
+        )
+    content = [{"type": "image"}, {"type": "text", "text": prompt}]
+    try:
+        text = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+    except ValueError as error:
+        raise ModelError(
+            f"{type(processor).__name__} has no chat template, so seesay cannot know how it wants "
+            "to be asked; set `processor.chat_template`, or add a chat_template.jinja to the "
+            "model's folder"
+        ) from error
+    begin = getattr(processor.tokenizer, "bos_token", None)
+    batch = processor(
+        images=[[image] for image in images],
+        text=[text] * len(images),
+        padding=True,
+        padding_side="left",
+        # A template that writes the begin-of-text token itself must not get a second one.
+        add_special_tokens=not (begin and text.startswith(begin)),
+        return_tensors="pt",
+    )
+    inputs: dict[str, Any] = dict(batch.to(model.device, dtype=model.dtype))
+    return inputs
+
+
+def check_at_least_one(name: str, number: int) -> None:
+    """InputError unless `number` is a whole number from 1."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise InputError(f"{name} must be a whole number of at least 1, not {number!r}")
+
+
+def settled(decoding: dict[str, Any]) -> dict[str, Any]:
+    """Decoding without the checkpoint's sampling settings where nothing is sampled; transformers
+    would log a warning for each."""
+    if decoding["do_sample"]:
+        return decoding
+    return {"temperature": None, "top_p": None, "top_k": None, **decoding}
+
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Random numbers from `seed` inside, the caller's random state as it was afterwards."""
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What `generate` refuses, as seesay's errors."""
+    try:
+        yield
+    except SeesayError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"not enough memory to generate ({str(error).splitlines()[0]}); use fewer beams, a "
+            "smaller batch_size or max_new_tokens, or dtype='bfloat16'"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"the model cannot generate this way: {error}") from error
+
+
+def watch(on_token: OnToken | None, most: int) -> dict[str, Any]:
+    """The argument of `generate` that reports each step to `on_token`."""
+    if on_token is None:
+        return {}
+    return {"stopping_criteria": StoppingCriteriaList([_Watcher(on_token, most)])}
+
+
+class _Watcher(StoppingCriteria):  # type: ignore[misc]
+    """Stops nothing; tells `on_token` after each step, with beams too, where a streamer cannot."""
+
+    def __init__(self, on_token: OnToken, most: int) -> None:
+        self.on_token, self.most, self.steps = on_token, most, 0
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        self.steps += 1
+        self.on_token(self.steps, self.most)
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)

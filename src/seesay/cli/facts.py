@@ -1,0 +1,142 @@
+"""methods, doctor: what there is, and whether it works here."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seesay.cli import options
+from seesay.cli.look import load
+from seesay.cli.output import emit, working
+
+if TYPE_CHECKING:
+    from seesay.engine import Method
+    from seesay.vlm import VLM
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method, for its fields.")] = None,
+    debug: options.Debug = False,
+) -> None:
+    """List the methods, or the fields of one."""
+    from seesay.methods import REGISTRY
+
+    if name is None:
+        emit(_registry_table(list(REGISTRY.values())))
+        emit("[fields and defaults: seesay methods NAME]")
+        return
+    from seesay.errors import MethodError, nearest
+
+    kind = REGISTRY.get(name.strip().lower().replace("_", "-"))
+    if kind is None:
+        raise MethodError(f"unknown method {name!r}; {nearest(name, REGISTRY)}")
+    emit(*_method_facts(kind))
+
+
+def doctor(
+    model: options.Model = None,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show versions and model facts, which methods fit, and that seesay changes nothing unasked."""
+    vlm = load(model, dtype, device, revision, trust_remote_code)
+    with working("checking the model"):
+        difference = vlm.identity()
+        rows = [*_environment(), *_model_facts(vlm), *_fits(vlm)]
+    same = "no method: logits bit-equal to the untouched model"
+    wrong = f"no method: logits differ from the untouched model by up to {difference:g}"
+    emit(_two_columns([*rows, ("identity", same if difference == 0 else wrong)]))
+    if difference != 0:
+        from seesay.errors import EngineError
+
+        raise EngineError(
+            f"{vlm.id}: with no method its logits change by up to {difference:g}, so no result on "
+            "it can be trusted; please report the model's family"
+        )
+
+
+def _registry_table(kinds: list[type[Method]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("method", style="cyan", no_wrap=True)
+    table.add_column("what it does")
+    table.add_column("paper", style="dim")
+    for kind in kinds:
+        table.add_row(kind.name, kind.summary, kind.paper)
+    return table
+
+
+def _method_facts(kind: type[Method]) -> Iterator[Any]:
+    from rich.text import Text
+
+    yield Text.assemble((kind.name, "bold cyan"), f": {kind.summary}")
+    yield Text(kind.paper, style="dim")
+    yield Text(f"\n{inspect.getdoc(kind) or ''}\n")
+    yield _two_columns(
+        (field.name, f"{field.type}, default {_default(field)}")
+        for field in fields(kind)  # type: ignore[arg-type]  # every method is a dataclass
+    )
+
+
+def _default(field: Any) -> str:
+    if field.default is not MISSING:
+        return repr(field.default)
+    return "required" if field.default_factory is MISSING else repr(field.default_factory())
+
+
+def _environment() -> Iterator[tuple[str, str]]:
+    import torch
+
+    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    for name in ("seesay", "torch", "transformers"):
+        yield name, version(name)
+    yield "threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    count = torch.cuda.device_count()
+    names = ", ".join(torch.cuda.get_device_name(index) for index in range(count))
+    yield "GPU", names or "none"
+
+
+def _model_facts(vlm: VLM) -> Iterator[tuple[str, str]]:
+    view, model = vlm.view, vlm.model
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    yield "model", f"{vlm.id}, revision {vlm.revision or 'unknown'}"
+    yield "family", f"{type(model).__name__}, decoder {type(view.decoder).__name__}"
+    yield "size", f"{parameters / 1e6:,.1f} M parameters, {model.dtype} on {model.device}"
+    yield (
+        "decoder",
+        f"{view.n_layers} layers, {view.n_heads} heads, {view.n_kv_heads} key-value heads",
+    )
+    yield "image ids", ", ".join(map(str, sorted(view.image_token_ids))) or "marked by an input"
+    yield "object words", f"{len(vlm.vocabulary.classes)} classes ({vlm.vocabulary.name})"
+    yield "risk", vlm.scale
+
+
+def _fits(vlm: VLM) -> Iterator[tuple[str, str]]:
+    from seesay.methods import REGISTRY
+
+    misfits = vlm.misfits()
+    for name in REGISTRY:
+        yield name, f"does not fit: {misfits[name]}" if name in misfits else "fits"
+
+
+def _two_columns(rows: Any) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    return table

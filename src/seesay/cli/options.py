@@ -1,0 +1,72 @@
+"""The options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
+
+import typer
+
+debug = SimpleNamespace(on=False)
+
+
+def _debug(value: bool) -> bool:
+    debug.on = debug.on or value
+    return value
+
+
+def _version(value: bool) -> None:
+    if value:
+        from seesay import __version__
+
+        typer.echo(f"seesay {__version__}")
+        raise typer.Exit
+
+
+PictureArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PICTURE",
+        help="An image file, or toy:broken/7 for a drawn scene (toy:kept/SEED, toy:broken/SEED).",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="A Hugging Face id or a folder. Default: the bundled tiny model."
+    ),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method", help='Such as "attention-lens(alpha=0.4) + agla"; see seesay methods.'
+    ),
+]
+MaxNewTokens = Annotated[int, typer.Option(min=1, help="The text is cut there.")]
+NumBeams = Annotated[int, typer.Option(min=1, help="Beams of the search; 1 is greedy.")]
+Sample = Annotated[bool, typer.Option("--sample", help="Draw tokens instead of taking the best.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="The same draw again, with --sample.")]
+Prompt = Annotated[str | None, typer.Option(help="What to ask for.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON (schema seesay.seen/1).")]
+Report = Annotated[
+    Path | None, typer.Option("--report", help="Also write a page, one self-contained HTML file.")
+]
+Words = Annotated[
+    Path | None,
+    typer.Option(
+        "--words", help="Object words to look for: a file, one class a line, synonyms after commas."
+    ),
+]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... Default: a GPU if any.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code of the model's repository.")
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_debug, help="Show the traceback of an error.")
+]
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+]

@@ -1,0 +1,98 @@
+"""Where things are printed: results on stdout, progress and notes on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Report = Callable[[int, int], None]  # (done, of how many)
+
+FIRST_WORD, LATER_WORDS = 2.0, 15.0
+"""Seconds until progress is first spoken of where stderr is no terminal, and between its lines."""
+
+
+def say(line: str) -> None:
+    """One line on stderr."""
+    from seesay.show.terminal import printable
+
+    print(f"seesay: {printable(' '.join(line.split()))}", file=sys.stderr)  # noqa: T201
+
+
+def emit(*parts: RenderableType) -> None:
+    """Print results on stdout; a reader that has gone away is no error."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, emoji=False, markup=False)
+    try:
+        for part in parts:
+            # Text is not broken into lines by us, so that a pipe sees whole sentences.
+            console.print(part, soft_wrap=isinstance(part, Text | str))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def working(what: str) -> Iterator[Report]:
+    """Show on stderr that `what` goes on: a spinner with a bar in a terminal, else a line after two
+    seconds and then now and again. Yields a function to report (done, of how many)."""
+    if sys.stderr.isatty():
+        with _spinner(what) as report:
+            yield report
+    else:
+        with _lines(what) as report:
+            yield report
+
+
+@contextmanager
+def _spinner(what: str) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24))
+    with Progress(
+        *columns,
+        TextColumn("{task.fields[count]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    ) as progress:
+        task = progress.add_task(what, total=None, count="")
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, count=f"{done}/{total}")
+
+        yield report
+
+
+@contextmanager
+def _lines(what: str) -> Iterator[Report]:
+    reached: list[tuple[int, int]] = []
+    over = threading.Event()
+
+    def speak() -> None:
+        started, pause = time.monotonic(), FIRST_WORD
+        while not over.wait(pause):
+            count = "".join(f", {done} of {total}" for done, total in reached)
+            say(f"{what} ... {time.monotonic() - started:.0f} s{count}")
+            pause = LATER_WORDS
+
+    def report(done: int, total: int) -> None:
+        reached[:] = [(done, total)]
+
+    speaker = threading.Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield report
+    finally:
+        over.set()
+        speaker.join()

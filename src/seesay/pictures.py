@@ -1,0 +1,51 @@
+"""Anything that a user may call a picture: a file, an image in memory, a drawn scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+
+from seesay import toy
+from seesay.errors import InputError
+from seesay.images import open_image
+from seesay.toy.world import Split
+
+Picture = Any  # a path, bytes, PIL image, array, scene, or "toy:<split>/<seed>": see `open_picture`
+
+
+_SPLITS: dict[str, Split] = {"kept": "kept", "broken": "broken"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture ready for a processor; `present` are its objects if they are known."""
+
+    image: Image
+    name: str
+    present: frozenset[str] | None = None
+
+
+def open_picture(picture: Picture) -> Opened:
+    """Open anything that `images.open_image` takes, or a drawn scene.
+
+    "toy:broken/7" is the scene that `seesay.toy` draws for the split "broken" (habits broken) and
+    seed 7; the other split is "kept". Its objects are known.
+    """
+    if isinstance(picture, Opened):
+        return picture
+    if isinstance(picture, toy.Scene):
+        return Opened(picture.image, f"toy:{picture.split}/{picture.seed}", picture.present)
+    if isinstance(picture, str) and picture.startswith("toy:"):
+        name, _, seed = picture.removeprefix("toy:").partition("/")
+        split = _SPLITS.get(name)
+        if split is None or not (seed.isascii() and seed.isdecimal()):
+            raise InputError(
+                f"no drawn scene {picture!r}: say toy:kept/SEED or toy:broken/SEED, with a whole "
+                "number for SEED, such as toy:broken/7"
+            )
+        return open_picture(toy.scene(split, int(seed)))
+    name = Path(picture).name if isinstance(picture, str | Path) else type(picture).__name__
+    return Opened(open_image(picture), name)

@@ -1,0 +1,1 @@
+"""What a person looks at: an account of a picture in the terminal and on a page."""

@@ -1,0 +1,75 @@
+"""What is shown: a picture and one or several accounts of it, in a form that needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from seesay.grounding import Mention
+
+
+@dataclass(frozen=True)
+class Account:
+    """One text about a picture. `label` says who wrote it (a method, a model); `ended` is False
+    where the text was cut at its token limit. `seconds` is None where nobody measured."""
+
+    label: str
+    text: str
+    mentions: Sequence[Mention]
+    seconds: float | None = None
+    ended: bool = True
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture and the accounts of it. `present` are the objects known to be there, if anybody
+    knows; only then can a word be called invented. `question` is what was asked."""
+
+    title: str
+    accounts: Sequence[Account]
+    picture: Image | None = None
+    present: frozenset[str] | None = None
+    question: str | None = None
+    note: str = field(default="")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a text: plain where `mention` is None, else an object word."""
+
+    text: str
+    mention: Mention | None = None
+    invented: bool = False
+
+    @property
+    def doubtful(self) -> bool:
+        return self.mention is not None and self.mention.doubtful
+
+
+def pieces(account: Account, present: frozenset[str] | None) -> list[Piece]:
+    """The text of `account` cut at its mentions; joined again it is the text."""
+    cut: list[Piece] = []
+    done = 0
+    for mention in account.mentions:
+        start, end = mention.span
+        if start > done:
+            cut.append(Piece(account.text[done:start]))
+        cut.append(Piece(account.text[start:end], mention, is_invented(mention, present)))
+        done = end
+    if done < len(account.text):
+        cut.append(Piece(account.text[done:]))
+    return cut
+
+
+def is_invented(mention: Mention, present: frozenset[str] | None) -> bool:
+    """Whether the mention names an object that is known not to be there."""
+    return present is not None and mention.name not in present
+
+
+def invented(account: Account, present: frozenset[str] | None) -> int:
+    """How many object words of the text are not in the picture."""
+    return sum(is_invented(mention, present) for mention in account.mentions)

@@ -1,0 +1,120 @@
+"""A report: one self-contained HTML page that opens from disk and asks no network for anything."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seesay.errors import InputError
+from seesay.show.account import Panel, invented, is_invented, pieces
+from seesay.show.terminal import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from PIL.Image import Image
+
+LONGEST_SIDE = 1280
+"""Pictures are inlined at most this many pixels wide or high."""
+
+
+def render(
+    panels: Sequence[Panel],
+    *,
+    title: str = "seesay",
+    lead: str = "",
+    protocol: Mapping[str, Any] | None = None,
+    totals: Sequence[tuple[str, int, int, int, float]] = (),
+) -> str:
+    """The page as text. Everything that a model or a user wrote is escaped.
+
+    Args:
+        panels: pictures with their accounts.
+        lead: a sentence or two under the title.
+        totals: rows (label, invented, of these marked, object words, seconds a picture).
+        protocol: how the texts were made, printed at the foot.
+    """
+    return _template().render(
+        title=title,
+        lead=lead,
+        panels=panels,
+        totals=totals,
+        protocol=_rows(protocol or {}),
+        truth_known=any(panel.present is not None for panel in panels),
+    )
+
+
+def save(path: str | Path, html: str) -> Path:
+    """Write `html` to `path`: the whole page or nothing, also when interrupted.
+
+    Raises:
+        InputError: the folder is missing or cannot be written to.
+    """
+    target = writable(path)
+    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(html)
+        Path(draft).chmod(0o644)  # mkstemp's 0600 is for secrets
+        Path(draft).replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    finally:
+        Path(draft).unlink(missing_ok=True)
+    return target
+
+
+def writable(path: str | Path) -> Path:
+    """`path` if a file can be written there; InputError if not. To be asked before long work."""
+    target = Path(path).expanduser()
+    if target.is_dir():
+        raise InputError(f"cannot write {str(path)!r}: it is a folder; name a file in it")
+    if not target.parent.is_dir():
+        raise InputError(f"cannot write {str(path)!r}: there is no folder {str(target.parent)!r}")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"cannot write {str(path)!r}: no permission in {str(target.parent)!r}")
+    return target
+
+
+def data_uri(picture: Image) -> str:
+    """The picture inlined: photographs as JPEG, small drawings as PNG."""
+    kept = picture.convert("RGB")
+    kept.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    small = max(kept.size) <= 256
+    buffer = io.BytesIO()
+    kept.save(buffer, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 88}))
+    kind = "png" if small else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@lru_cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("seesay", "show"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clean"] = printable
+    environment.globals.update(
+        data_uri=data_uri, pieces=pieces, invented=invented, is_invented=is_invented
+    )
+    return environment.get_template("page.html")
+
+
+def _rows(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The protocol as (name, value) lines; nested values are written out."""
+    rows = []
+    for name, value in protocol.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {item}" for key, item in value.items())
+        rows.append((name.replace("_", " "), "none" if value is None else str(value)))
+    return rows

@@ -1,0 +1,104 @@
+"""Accounts in a terminal. The marks are text and survive a pipe; colour only repeats them.
+
+`[knife?]` is a doubtful word, `~~knife~~` one that is known not to be in the picture, and
+`[~~knife~~?]` one that is both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from seesay.show.account import Account, Panel, invented, is_invented, pieces
+
+DOUBTFUL, INVENTED = "yellow", "red strike"
+
+
+def panel(shown: Panel, *, doubts: bool = True) -> Group:
+    """The title, what is there (if known), and every account under its label."""
+    parts: list[RenderableType] = [Text(printable(shown.title), style="bold")]
+    if shown.question:
+        parts.append(Text(printable(shown.question), style="italic"))
+    if shown.present is not None:
+        parts.append(there(shown.present))
+    for account in shown.accounts:
+        parts.append(_heading(account, shown.present))
+        parts.append(Padding(marked(account, shown.present), (0, 0, 0, 4)))
+        if doubts and any(mention.doubtful for mention in account.mentions):
+            parts.append(Padding(doubt_table(account, shown.present), (0, 0, 0, 4)))
+    if shown.note:
+        parts.append(Text(printable(shown.note), style="dim"))
+    return Group(*parts)
+
+
+def marked(account: Account, present: frozenset[str] | None = None) -> Text:
+    """The text with its doubtful and invented words marked."""
+    text = Text()
+    for piece in pieces(account, present):
+        word = printable(piece.text)
+        if piece.invented:
+            word = f"~~{word}~~"
+        if piece.doubtful:
+            word = f"[{word}?]"
+        style = INVENTED if piece.invented else DOUBTFUL if piece.doubtful else ""
+        text.append(word, style=style)
+    if not account.text:
+        text.append("(no text)", style="dim")
+    if not account.ended:
+        text.append(" … (cut at the token limit)", style="dim")
+    return text
+
+
+def there(present: frozenset[str]) -> Text:
+    """What is in the picture, where that is known."""
+    names = ", ".join(sorted(present)) or "nothing"
+    return Text.assemble(("in the picture: ", "dim"), (names, "green"))
+
+
+def doubt_table(account: Account, present: frozenset[str] | None = None) -> Table:
+    """One row a doubtful word: its risk (a rank unless calibrated) and the scores behind it."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("doubtful")
+    columns = ("risk", "log-prob", "SVAR", "word no.")
+    for column in columns:
+        table.add_column(column, justify="right")
+    if present is not None:
+        table.add_column("truth")
+    for mention in account.mentions:
+        if not mention.doubtful:
+            continue
+        scores = mention.scores
+        cells = [f"{mention.risk:.2f}", f"{scores['logprob']:.2f}", f"{scores['svar']:.2f}"]
+        cells.append(f"{scores['position'] + 1:.0f}")
+        if present is not None:
+            cells.append("not there" if is_invented(mention, present) else "there")
+        table.add_row(Text(printable(mention.word), style=DOUBTFUL), *cells)
+    return table
+
+
+def printable(text: str) -> str:
+    """`text` without control characters, so that a model cannot steer the terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+# C0 but tab and newline, DEL, C1, and the marks that reverse the direction of writing.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def _heading(account: Account, present: frozenset[str] | None) -> Text:
+    return Text.assemble(
+        ("  " + printable(account.label), "cyan"),
+        *((f"  {fact}", "dim") for fact in _facts(account, present)),
+    )
+
+
+def _facts(account: Account, present: frozenset[str] | None) -> Iterator[str]:
+    if account.seconds is not None:
+        yield f"{account.seconds:.2f} s"
+    if present is not None:
+        yield f"{invented(account, present)} of {len(account.mentions)} object words invented"
