@@ -139,6 +139,17 @@ def test_black_is_a_black_picture(family: Any) -> None:
     assert torch.equal(black(replace(family.view, processor=None)), torch.zeros(3))
 
 
+def test_a_class_token_comes_before_the_patches(
+    llava: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llava.model.config, "vision_feature_select_strategy", "full")
+    ((tile,), *_) = split(llava.view, llava.batch())
+    assert tile.tokens.tolist() == (1 + torch.arange(16)).reshape(4, 4).tolist()
+    monkeypatch.setattr(llava.model.config.vision_config, "model_type", "pixtral")
+    with pytest.raises(ModelError, match="pixtral"):
+        split(llava.view, llava.batch())
+
+
 def test_no_pictures_no_tiles(llava: Any) -> None:
     batch = make_inputs("llava", llava.model, llava.processor, ["a dog"], [[]])
     assert split(llava.view, batch) == []

@@ -266,7 +266,8 @@ def _explain(source: str, revision: str | None, error: BaseException) -> str:
         return f"{source}: its weights do not fit its config.json; download or save both again"
     if is_a(torch.OutOfMemoryError):
         return f"{source} does not fit into memory; use dtype='bfloat16' or a smaller model"
-    return f"{source} cannot be loaded: {text[:300]}"
+    reason = text.partition(". If you were trying")[0]  # the rest guesses at what one meant
+    return f"{source} cannot be loaded: {reason[:300]}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -89,6 +89,11 @@ def assemble(view: ModelView, inputs: Inputs, tiles: Tiles) -> dict[str, Any]:
     return {"pixel_values": pixels, **companions}
 
 
+def run_length(view: ModelView, tiles: Sequence[Tile]) -> int:
+    """How many image tokens stand for one image, those that end a row of cells included."""
+    return int(max(tile.tokens.max() for tile in tiles)) + 1 + _layout(view).after_last
+
+
 def black(view: ModelView) -> Tensor:
     """The value (3,) of a black pixel after the processor's normalisation; zeros if unknown."""
     images = getattr(view.processor, "image_processor", None)
@@ -101,6 +106,7 @@ def black(view: ModelView) -> Tensor:
 class _Layout:
     split: Callable[[ModelView, Inputs], list[list[Tile]]]
     assemble: Callable[[Inputs, Tiles], Tensor]
+    after_last: int = 0  # tokens of an image after its last cell
 
 
 def _layout(view: ModelView) -> _Layout:
@@ -115,11 +121,23 @@ def _layout(view: ModelView) -> _Layout:
 
 # LLaVA: every picture is one square crop of row-major patches.
 
+# Where the first patch's token is, by tower and feature strategy: CLIP puts a class token first.
+_FIRST_TOKEN = {
+    ("clip_vision_model", "default"): 0,
+    ("clip_vision_model", "full"): 1,
+    ("siglip_vision_model", "full"): 0,
+}
+
 
 def _split_llava(view: ModelView, inputs: Inputs) -> list[list[Tile]]:
     config = view.model.config
-    # With "full" features the class token comes first.
-    first = int(config.vision_feature_select_strategy == "full")
+    tower, strategy = config.vision_config.model_type, config.vision_feature_select_strategy
+    if (tower, strategy) not in _FIRST_TOKEN:
+        raise ModelError(
+            f"where the patches of a llava model with a {tower} tower and {strategy!r} features lie "
+            "is not known; use a method that leaves the image as it is"
+        )
+    first = _FIRST_TOKEN[tower, strategy]
     pixels: Tensor = inputs["pixel_values"]  # (images, 3, H, W)
     side = config.vision_config.patch_size
     return [[_tile(crop, side, first)] for crop in pixels]
@@ -250,7 +268,7 @@ def _per_image(inputs: Inputs) -> Iterator[Tensor]:
 
 _LAYOUTS = {
     "llava": _Layout(_split_llava, _stack_crops),
-    "llava_next": _Layout(_split_llava_next, _assemble_llava_next),
+    "llava_next": _Layout(_split_llava_next, _assemble_llava_next, after_last=1),
     "qwen2_vl": _Layout(_split_qwen, _assemble_qwen),
     "qwen2_5_vl": _Layout(_split_qwen, _assemble_qwen),
     "internvl": _Layout(_split_internvl, _stack_crops),
