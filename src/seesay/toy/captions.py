@@ -1,0 +1,195 @@
+"""What is said about a scene: captions, questions with answers, checklists.
+
+Captions name what catches the eye first, so later mentions are the unsure ones. Every sentence
+comes from a small grammar, which `well_formed` recognises.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from random import Random
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from seesay.toy.world import COLORS, CONTEXTS, OBJECTS, plural, with_article
+
+if TYPE_CHECKING:
+    from seesay.toy.scenes import Placed, Scene
+
+Turn: TypeAlias = tuple[str, str]
+"""What the user says, and the answer."""
+
+DESCRIBE: Final = "Please describe this image in detail."
+DESCRIBE_PROMPTS: Final = (
+    DESCRIBE,
+    "Describe the image in detail.",
+    "Please help me describe the image in detail.",
+    "Describe this image.",
+    "What is shown in this image?",
+)
+_QUESTIONS: Final = (
+    "Is there {} in the image?",
+    "Is there {} in this image?",
+    "Is there {} in the picture?",
+    "Can you see {} in the image?",
+    "Does the image contain {}?",
+)
+_PLACES: Final = ("on the left", "on the right", "at the top", "at the bottom", "in the center")
+
+
+def question(name: str) -> str:
+    """The standard question after an object: "Is there a fork in the image?"."""
+    return _QUESTIONS[0].format(with_article(name))
+
+
+def caption(scene: Scene, rng: Random) -> str:
+    """A description of one to six sentences that names every object once as something new."""
+    seen = sorted(scene.objects, key=lambda o: -o.salience * math.exp(rng.gauss(0, 0.25)))
+    opening = 2 if len(seen) > 1 and rng.random() < 0.6 else 1
+    sentences = [_opening(scene.context, seen[:opening], rng)]
+    for before, placed in zip(seen[opening - 1 :], seen[opening:], strict=False):
+        sentences.append(_one_more(placed, before, rng))
+    if rng.random() < 0.3:
+        looks = (f"a typical {scene.context}", with_article(f"{scene.context} scene"))
+        sentences.append(f"Overall, it looks like {rng.choice(looks)}.")
+    return " ".join(sentences)
+
+
+def describe_turn(scene: Scene, rng: Random) -> Turn:
+    """A request to describe the picture, half the time the standard one, and its caption."""
+    prompt = DESCRIBE if rng.random() < 0.5 else rng.choice(DESCRIBE_PROMPTS[1:])
+    return prompt, caption(scene, rng)
+
+
+def object_turn(scene: Scene, rng: Random) -> Turn:
+    """A turn about one object: "Please describe the fork." or a yes/no question.
+
+    Half of the yes/no questions are about something absent, half of those about something that
+    belongs to the place: the habit is asked about as often as the picture.
+    """
+    if rng.random() < 0.35:
+        return _describe_object(scene, rng)
+    wording = _QUESTIONS[0] if rng.random() < 0.5 else rng.choice(_QUESTIONS[1:])
+    if rng.random() < 0.5:
+        return wording.format(with_article(_absent(scene, rng))), "No."
+    placed = rng.choice(scene.objects)
+    answer = "Yes."
+    if rng.random() < 0.5:
+        answer = f"Yes, there {_be(placed)} {_phrase(placed)} {_where(placed)}."
+    return wording.format(with_article(placed.name)), answer
+
+
+def checklist_turn(scene: Scene, rng: Random) -> Turn:
+    """Up to ten things asked about at once; the answer lists those that are there."""
+    local, elsewhere = _absences(scene)
+    absent = rng.sample(local, min(3, len(local))) + rng.sample(elsewhere, 4)
+    asked = sorted(scene.present) + absent  # sorted: a set's order changes from run to run
+    rng.shuffle(asked)
+    there = [name for name in asked if name in scene.present]
+    return checklist(asked), " ".join(there) + "."
+
+
+def checklist(names: Iterable[str]) -> str:
+    """The question after several objects: "Is there a fork, a cup in the image?"."""
+    return f"Is there {', '.join(map(with_article, names))} in the image?"
+
+
+def well_formed(text: str) -> bool:
+    """Whether a caption consists of whole sentences of the grammar and nothing else."""
+    return _CAPTION.fullmatch(text) is not None
+
+
+def _opening(context: str, placed: list[Placed], rng: Random) -> str:
+    things = " and ".join(map(_phrase, placed))
+    place = with_article(f"{context} scene")
+    return rng.choice(
+        [
+            f"The image shows {place} with {things}.",
+            f"The image features {things} in {place}.",
+            f"In this {context} scene, there {_be(placed[0])} {things}.",
+        ]
+    )
+
+
+def _one_more(placed: Placed, before: Placed, rng: Random) -> str:
+    thing, be, where = _phrase(placed), _be(placed), _where(placed)
+    neighbour = _noun(before)
+    return rng.choice(
+        [
+            f"There {be} {thing} {where}.",
+            f"{thing.capitalize()} can be seen {where}.",
+            f"{thing.capitalize()} {be} placed next to the {neighbour}.",
+            f"Additionally, there {be} {thing} {where}.",
+            f"Near the {neighbour}, there {be} {thing}.",
+        ]
+    )
+
+
+def _describe_object(scene: Scene, rng: Random) -> Turn:
+    if rng.random() < 0.15:
+        name = _absent(scene, rng)
+        return f"Please describe the {name}.", f"There is no {name} in the image."
+    placed = rng.choice(scene.objects)
+    answer = f"There {_be(placed)} {_phrase(placed)} {_where(placed)}."
+    return f"Please describe the {_noun(placed)}.", answer
+
+
+def _absences(scene: Scene) -> tuple[list[str], list[str]]:
+    """What is not there: of this place, and of all others."""
+    absent = [name for name in OBJECTS if name not in scene.present]
+    local = CONTEXTS[scene.context]
+    return [o for o in absent if o in local], [o for o in absent if o not in local]
+
+
+def _absent(scene: Scene, rng: Random) -> str:
+    local, elsewhere = _absences(scene)
+    return rng.choice(local if local and rng.random() < 0.5 else local + elsewhere)
+
+
+def _noun(placed: Placed) -> str:
+    return plural(placed.name) if placed.count > 1 else placed.name
+
+
+def _phrase(placed: Placed) -> str:
+    colored = f"{placed.color} {_noun(placed)}"
+    return f"two {colored}" if placed.count > 1 else with_article(colored)
+
+
+def _be(placed: Placed) -> str:
+    return "are" if placed.count > 1 else "is"
+
+
+def _where(placed: Placed) -> str:
+    """The third of the picture that the object's centre lies in; sides win over top and bottom."""
+    left, top, right, bottom = placed.box
+    across, down = (left + right) / 2, (top + bottom) / 2
+    for position, (low, high) in ((across, _PLACES[:2]), (down, _PLACES[2:4])):
+        if position < 32:
+            return low
+        if position > 64:
+            return high
+    return _PLACES[4]
+
+
+def _grammar() -> re.Pattern[str]:
+    one, many = "|".join(OBJECTS), "|".join(map(plural, OBJECTS))
+    color, context, where = "|".join(COLORS), "|".join(CONTEXTS), "|".join(_PLACES)
+    single, double = rf"an? (?:{color}) (?:{one})", rf"two (?:{color}) (?:{many})"
+    thing, noun = rf"(?:{single}|{double})", rf"(?:{one}|{many})"
+    things, scene = rf"{thing}(?: and {thing})?", rf"an? (?:{context}) scene"
+    be, first = "(?:is|are)", rf"(?:A{single[1:]}|T{double[1:]})"
+    opening = (
+        rf"(?:The image shows {scene} with {things}\.|The image features {things} in {scene}\."
+        rf"|In this (?:{context}) scene, there {be} {things}\.)"
+    )
+    more = (
+        rf"(?:There {be} {thing} (?:{where})\.|{first} can be seen (?:{where})\."
+        rf"|{first} {be} placed next to the {noun}\.|Additionally, there {be} {thing} (?:{where})\."
+        rf"|Near the {noun}, there {be} {thing}\.)"
+    )
+    closing = rf"Overall, it looks like (?:a typical (?:{context})|{scene})\."
+    return re.compile(rf"{opening}(?: {more})*(?: {closing})?")
+
+
+_CAPTION: Final = _grammar()
