@@ -134,7 +134,7 @@ def _split_llava(view: ModelView, inputs: Inputs) -> list[list[Tile]]:
     tower, strategy = config.vision_config.model_type, config.vision_feature_select_strategy
     if (tower, strategy) not in _FIRST_TOKEN:
         raise ModelError(
-            f"where the patches of a llava model with a {tower} tower and {strategy!r} features lie "
+            f"where the patches of a llava model with {tower} and {strategy!r} features lie "
             "is not known; use a method that leaves the image as it is"
         )
     first = _FIRST_TOKEN[tower, strategy]
