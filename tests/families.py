@@ -72,6 +72,8 @@ def build(name: str) -> tuple[Any, Any]:
         for parameter in model.parameters():
             if parameter.dim() > 1 or parameter.std() > 0:  # norms stay at one, biases at zero
                 parameter.normal_(0, STD, generator=generator)
+        # No text may hold an image token, and a random model should not end its text early.
+        model.get_output_embeddings().weight[: len(_MARKS)] = 0
     model.generation_config.update(pad_token_id=0, bos_token_id=1, eos_token_id=2)
     return model.eval().requires_grad_(False), processor
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seesay.engine.compaction import CompactedLayer, LastRow
-from seesay.engine.kernel import attend_with_sink, block_mask, masked, mix, scores_of
+from seesay.engine.kernel import attend_with_sink, block_mask, masked, mix, precise, scores_of
 from seesay.engine.plan import LayerPlan
 from seesay.engine.run import ImageColumns, Run
 from seesay.engine.switch import Kernel
@@ -57,6 +57,11 @@ class Call:
     @property
     def is_prefill(self) -> bool:
         return self.n_queries > 1
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the last row predicts a token: false while a prompt in chunks is being read."""
+        return self.run.seen >= self.run.length
 
     @property
     def rows_at(self) -> range:
@@ -104,7 +109,7 @@ def attend(
         row, weights = _last_row(plan, call, sink)
         if not call.is_prefill and plan.changes:
             out = row
-        elif plan.score_bias:
+        elif plan.score_bias and call.predicts:
             out[:, -1:] = row
         if plan.readout and call.run.readout is not None:
             call.run.readout.take_attention(call.layer, weights, call.image)
@@ -119,6 +124,8 @@ def _prepared(plan: LayerPlan, call: Call) -> Call:
         # An empty static cache at prefill comes at its full length and without a mask.
         n = call.n_queries
         call = replace(call, key=call.key[:, :, :n], value=call.value[:, :, :n])
+    if call.image.stop > call.key.shape[2]:  # a prompt read in chunks: not all of it is there yet
+        call = replace(call, image=call.image.within(call.key.shape[2]))
     if call.is_prefill:
         for method in plan.rewrite_qk:
             head = method.rewrite_qk(call)
@@ -133,10 +140,11 @@ def _prepared(plan: LayerPlan, call: Call) -> Call:
 
 def _sink(plan: LayerPlan, call: Call) -> Tensor | None:
     """The sink's logit, (1 or batch, 1 or heads, 1 or queries) float32, or None without a sink."""
+    dtype = precise(call.query[:0]).dtype
     for method in plan.sink_logmass:
         value = method.sink_logmass(call)
         if value is not None:
-            return torch.as_tensor(value, device=call.query.device).float().clamp(min=_NO_SINK)
+            return torch.as_tensor(value, device=call.query.device, dtype=dtype).clamp(min=_NO_SINK)
     return None
 
 
@@ -145,10 +153,9 @@ def _last_row(plan: LayerPlan, call: Call, sink: Tensor | None) -> tuple[Tensor,
 
     Weights are (batch, heads, columns) float32; with a sink they sum to less than 1.
     """
-    scores = scores_of(call.query[:, :, -1:], call.key, call.scaling)[
-        :, :, 0
-    ]  # (batch, heads, cols)
-    if plan.score_bias and call.image.stop:
+    row = call.query[:, :, -1:]
+    scores = scores_of(row, call.key, call.scaling)[:, :, 0]  # (batch, heads, columns)
+    if plan.score_bias and call.predicts and call.image.stop:
         span = slice(call.image.start, call.image.stop)
         seen = scores[..., span]
         # All biases are taken from the same scores, so their order cannot matter.

@@ -14,10 +14,10 @@ from torch.nn import functional
 
 
 def scores_of(query: Tensor, key: Tensor, scaling: float) -> Tensor:
-    """q·k·scaling in float32, (batch, heads, queries, columns); grouped heads stay packed."""
+    """q·k·scaling, (batch, heads, queries, columns) in float32 or better; groups stay packed."""
     batch, heads, queries, dim = query.shape
     packed = query.reshape(batch, key.shape[1], -1, dim)  # (batch, kv_heads, group × queries, dim)
-    scores = torch.matmul(packed, key.transpose(-1, -2)).float() * scaling
+    scores = precise(torch.matmul(packed, key.transpose(-1, -2))) * scaling
     return scores.view(batch, heads, queries, -1)
 
 
@@ -32,6 +32,11 @@ def block_mask(mask: Tensor | None, block: range, start: int, key: Tensor) -> Te
     columns = torch.arange(key.shape[2], device=key.device)
     at = torch.arange(block.start, block.stop, device=key.device) + start
     return (columns <= at[:, None])[None, None]
+
+
+def precise(values: Tensor) -> Tensor:
+    """`values` in float32, or as they are if they are float64."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def mix(weights: Tensor, value: Tensor) -> Tensor:

@@ -62,6 +62,10 @@ class ImageColumns:
         inside = mask[:, start:stop]
         return cls(mask, start, stop, None if bool(inside.all()) else inside[:, None].float())
 
+    def within(self, columns: int) -> ImageColumns:
+        """Those among the first `columns` columns."""
+        return ImageColumns.of(self.mask[:, :columns])
+
     def for_rows(self, rows: int, streams: int) -> ImageColumns:
         """The same for a batch of `rows` rows: beams of a sample stand together, streams follow.
 

@@ -222,10 +222,11 @@ class Session:
             streams.pair_cache(cache, run)
         if run.readout is not None:
             run.readout.begin_forward(rows, ids if run.seen > run.length else None)
-        if self._compacts:
-            run.padding = kwargs.get("attention_mask")
         if run.streams > 1:
             kwargs = streams.doubled(kwargs, run)
+        if self._compacts:
+            mask = kwargs.get("attention_mask")
+            run.padding = mask if isinstance(mask, Tensor) and mask.dim() == 2 else None
         return (), kwargs
 
     def _after(

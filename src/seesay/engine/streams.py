@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from seesay.engine.kernel import precise
 from seesay.errors import EngineError
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ def doubled(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
     if out.get("labels") is not None:
         raise EngineError("a second stream cannot be trained with; call the model without labels")
     for name, value in kwargs.items():
-        if name in _NOT_BATCHED or not isinstance(value, Tensor) or value.dim() == 0:
+        if name in _NOT_BATCHED:
             continue
-        dim = 1 if name == _POSITIONS and value.dim() == 3 else 0
-        others = [_override(name, value, given) for given in run.overrides.values()]
-        out[name] = torch.cat([value, *others], dim=dim)
+        if isinstance(value, dict):  # static caches come with one mask for each kind of layer
+            out[name] = {kind: _stacked(name, part, run) for kind, part in value.items()}
+        else:
+            out[name] = _stacked(name, value, run)
     encoded = kwargs.get("mm_encoder_outputs")
     if encoded and encoded.get("image") is not None:
         others = [_for_beams(features, run) for features in run.features.values()]
@@ -58,7 +60,7 @@ def folded(logits: Tensor, stack: Stack, run: Run) -> Tensor:
     Returns (rows, positions, vocabulary) float32. The cut is one for all methods, at the largest
     β among them: tokens under ``max(plain) + ln β`` become −inf, ties stay.
     """
-    parts = logits.float().chunk(run.streams)
+    parts = precise(logits).chunk(run.streams)
     plain = parts[0]
     own = dict(zip(run.overrides, parts[1:], strict=True))
     fused, cut = plain, 0.0
@@ -96,6 +98,15 @@ def narrow(output: Any, rows: int) -> None:
         values = output.get(name)
         if values:
             output[name] = tuple(value[:rows] for value in values)
+
+
+def _stacked(name: str, value: Any, run: Run) -> Any:
+    """One input for all streams; what is no tensor with rows is the same for all."""
+    if not isinstance(value, Tensor) or value.dim() == 0:
+        return value
+    dim = 1 if name == _POSITIONS and value.dim() == 3 else 0
+    others = [_override(name, value, given) for given in run.overrides.values()]
+    return torch.cat([value, *others], dim=dim)
 
 
 def _override(name: str, value: Tensor, given: Mapping[str, Tensor]) -> Tensor:

@@ -1,9 +1,9 @@
 """Which parts of a picture does the prompt speak of? The matchers of AGLA.
 
-A matcher gives two things: the similarity of picture and prompt, 0 to 1, and how relevant each image
-token is to the prompt. The published matcher is a BLIP image–text matcher; `match_by_attention` is
-ours and needs no extra weights: the model's own attention from prompt to picture, weighted by what
-it does to the answer.
+A matcher gives two things: the similarity of picture and prompt, 0 to 1, and how relevant each
+image token is to the prompt. The published matcher is a BLIP image–text matcher;
+`match_by_attention` is ours and needs no extra weights: the model's own attention from prompt to
+picture, weighted by what it does to the answer.
 
     relevance(j) = mean_h Σ_i max(0, ∂score/∂A[h, i, j]) · A[h, i, j]       i over the prompt's text
 
@@ -16,7 +16,6 @@ the mean text state entering that layer, negative values cut to 0.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from torch.nn import functional
 from seesay import patches
 from seesay.engine.gradient import attention_gradient
 from seesay.engine.run import Prompt
+from seesay.patches import Tile
 
 # Of the map's longer side: σ 7.68 on the published 384 × 384 map.
 _BLUR = 0.02
@@ -45,7 +45,7 @@ class Match:
 
 
 def match_by_attention(prompt: Prompt) -> Match:
-    """Match prompt and picture by the model's own attention × gradient; one forward and backward."""
+    """By the model's own attention × gradient: one forward and backward over the prompt."""
     found = attention_gradient(
         prompt.view,
         prompt.inputs,
@@ -74,7 +74,7 @@ def masked_pixels(prompt: Prompt, match: Match) -> dict[str, Tensor]:
     row_of, columns = prompt.columns.nonzero(as_tuple=True)
     painted, start = [], 0
     for tiles in pictures:
-        stop = start + tiles.n_tokens
+        stop = start + patches.run_length(view, tiles)
         row = row_of[start]
         relevance = match.relevance[row, columns[start:stop]]
         keep = 1 - float(match.similarity[row]) / 2
@@ -112,20 +112,22 @@ def keep_mask(relevance: Tensor, keep: float) -> Tensor:
     return relevance >= flat.sort(descending=True).values[k]
 
 
-def _painted(tiles: Any, relevance: Tensor, keep: float, black: Tensor) -> Any:
+def _painted(tiles: list[Tile], relevance: Tensor, keep: float, black: Tensor) -> list[Tile]:
     """One picture's tiles with what is not kept set to `black` (3,), normalised as the pixels."""
     maps = []
     for tile in tiles:
         top, left, bottom, right = tile.box
         maps.append(relevance_map(relevance[tile.tokens], bottom - top, right - left))
-    mask = keep_mask(torch.cat([m.flatten() for m in maps]), keep)
+    sizes = [part.numel() for part in maps]
+    kept = keep_mask(torch.cat([part.flatten() for part in maps]), keep)
+    masks = torch.split(kept, sizes)
     painted = []
-    for tile, part, kept in zip(tiles, maps, mask.split([m.numel() for m in maps]), strict=True):
+    for tile, part, mask in zip(tiles, maps, masks, strict=True):
         top, left, bottom, right = tile.box
         pixels = tile.pixels.clone()
         inside = pixels[:, top:bottom, left:right]
         fill = black.to(inside)[:, None, None]
-        pixels[:, top:bottom, left:right] = torch.where(kept.view(part.shape), inside, fill)
+        pixels[:, top:bottom, left:right] = torch.where(mask.view(part.shape), inside, fill)
         painted.append(replace(tile, pixels=pixels))
     return painted
 
@@ -136,9 +138,10 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     at = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
     kernel = torch.exp(-0.5 * (at / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    for shape, pad in (((1, 1, -1, 1), (0, 0, radius, radius)), ((1, 1, 1, -1), (radius, radius))):
-        image = functional.conv2d(functional.pad(image, pad, mode="replicate"), kernel.view(shape))
-    return image
+    padded = functional.pad(image, (radius, radius, radius, radius), mode="replicate")
+    return functional.conv2d(
+        functional.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1)
+    )
 
 
 def _mean_state(hidden: Tensor, which: Tensor) -> Tensor:
