@@ -176,13 +176,16 @@ def _last_row(plan: LayerPlan, call: Call, sink: Tensor | None) -> tuple[Tensor,
 
 def _broadcast_head(call: Call, head: Tensor) -> Call:
     """Every head of a row uses the queries and keys of `head` (batch,); −1 leaves a row alone."""
-    own = torch.arange(call.n_heads, device=head.device)
-    pick = torch.where(head[:, None] < 0, own, head[:, None])  # (batch, heads)
+    kv_heads = call.key.shape[1]
     rows = torch.arange(len(head), device=head.device)[:, None]
-    groups = call.n_heads // call.key.shape[1]
-    key = call.key[rows, pick // groups]  # (batch, heads, columns, head_dim)
-    value = call.value.repeat_interleave(groups, dim=1)
-    return replace(call, query=call.query[rows, pick], key=key, value=value)
+
+    def pick(count: int, chosen: Tensor) -> Tensor:  # (batch, count)
+        own = torch.arange(count, device=head.device)
+        return torch.where(head[:, None] < 0, own, chosen[:, None])
+
+    query = call.query[rows, pick(call.n_heads, head)]
+    key = call.key[rows, pick(kv_heads, head // (call.n_heads // kv_heads))]
+    return replace(call, query=query, key=key)
 
 
 def _compacted(call: Call) -> CompactedLayer | None:
