@@ -1,10 +1,15 @@
 """How a method reaches a running model: the only place that knows transformers' hooks.
 
-`method` what a method is, its verbs and ``+`` · `parse` methods from text · `plan` which methods
-act in which layer · `session` on, off and each forward · `run` one generation's state · `switch`
-which attention function runs · `attention` what a layer computes · `kernel` the arithmetic ·
-`streams` second images · `compaction` shorter caches · `readout` what is recorded · `gradient` an
-attention map and a score's gradient by it
+======================  ========================================================================
+`method` `parse`        what a method is, its verbs and ``+``; methods from text
+`session` `start`       on, off and each forward; how a run begins and how a later turn goes on
+`run` `plan`            one generation's state; which methods act in which layer
+`attention` `kernel`    what a layer computes under methods; the arithmetic of rows and sinks
+`switch`                which attention function the decoder runs on
+`streams`               second images: doubled batches, caches that follow beams, folded logits
+`compaction`            cache entries kept, merged and dropped
+`readout` `gradient`    what a generation leaves behind; an attention map and a score's gradient
+======================  ========================================================================
 """
 
 from __future__ import annotations

@@ -14,16 +14,15 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
 
-from seesay.engine import streams
+from seesay.engine import start, streams
 from seesay.engine.attention import Call, attend
 from seesay.engine.compaction import compact
 from seesay.engine.method import Stack
 from seesay.engine.plan import plan_layers
-from seesay.engine.readout import Readout, Record
-from seesay.engine.run import ImageColumns, Prompt, Run
+from seesay.engine.readout import Record
+from seesay.engine.run import Run
 from seesay.engine.switch import original_kernel, switched
 from seesay.errors import EngineError
 from seesay.models import ModelView
@@ -62,7 +61,6 @@ class Session:
         self.record: Record | None = None
         self._readout = readout
         self._plans = plan_layers(self.view, stack, readout)
-        self._streams = streams.second_streams(stack)
         self._compacts = {i: p.compact for i, p in self._plans.items() if p.compact}
         self._undo = ExitStack()
         self._generating = False
@@ -112,86 +110,41 @@ class Session:
         """
         if inputs is not None:
             kwargs["input_ids"] = inputs
-        cache = kwargs.get("past_key_values")
-        past = _length(cache)
-        if past and not self._knows(cache):
-            raise self._foreign_cache(past)
-        self.run = self._continue(kwargs, past) if past else self._begin(kwargs)
         self._generating = True
         try:
-            if not self._readout:
-                return self._generate(**kwargs)
-            return self._generate_and_record(kwargs)
+            self._begin(kwargs, kwargs.get("past_key_values"))
+            return self._generate_and_record(kwargs) if self._readout else self._generate(**kwargs)
         finally:
             self._generating = False
 
     def _generate_and_record(self, kwargs: dict[str, Any]) -> Any:
-        wants_dict = kwargs.get("return_dict_in_generate")
+        config = kwargs.get("generation_config") or self.view.model.generation_config
+        wants_dict = kwargs.get("return_dict_in_generate", config.return_dict_in_generate)
+        readout = start.new_readout(self.view, kwargs)
+        if self.run is not None:
+            self.run.readout = readout
         output = self._generate(**{**kwargs, "return_dict_in_generate": True})
-        run = self.run
-        if run is not None and run.readout is not None:
-            beams = output.get("beam_indices")
-            beams = None if beams is None else beams.cpu()
-            start = kwargs["input_ids"].shape[1] if "input_ids" in kwargs else 0
-            self.record = run.readout.record(output.sequences[:, start:], beams)
+        beams = output.get("beam_indices")
+        new_tokens = output.sequences[:, kwargs["input_ids"].shape[1] :]
+        self.record = readout.record(new_tokens, None if beams is None else beams.cpu())
         return output if wants_dict else output.sequences
 
-    def _begin(self, inputs: Mapping[str, Any]) -> Run:
-        """A run for these inputs, with the images of its second streams prepared."""
-        mask = self._columns(inputs)
-        run = Run(self.view, ImageColumns.of(mask), mask.shape[1])
-        run.readout = self._new_readout(inputs)
-        prompt = Prompt(self.view, inputs, mask, self.images)
-        for method in self._streams:
+    def _begin(self, inputs: Mapping[str, Any], cache: Any) -> None:
+        """Make the run of a generation or of a bare forward; go on with it if it knows `cache`."""
+        past = _length(cache)
+        if not past:
             self._preparing = True
             try:
-                given = method.prepare(prompt)
+                self.run = start.new_run(self.view, self.stack, inputs, self.images)
             finally:
                 self._preparing = False
-            if given is None:
-                continue
-            if inputs.get("prefill_chunk_size"):
-                raise EngineError(
-                    f"{method.name} brings a second image, which a prefill in chunks cannot "
-                    "carry; generate without prefill_chunk_size"
-                )
-            run.overrides[method] = given
-            if _takes_features(self.view.model):
-                with torch.no_grad():
-                    run.features[method] = self.view.encode_images(**{**inputs, **given})
-        run.streams += len(run.overrides)
-        return run
-
-    def _continue(self, inputs: Mapping[str, Any], past: int) -> Run:
-        """The run of a later turn: the cache, its streams and its image columns go on."""
-        run = self.run
-        if run is None:
-            raise EngineError("there is no earlier turn to go on from")
-        if run.streams > 1 and inputs.get("pixel_values") is not None:
+        elif self.run is None or self.run.cache is not cache:
             raise EngineError(
-                f"{self.stack} has a second stream, and a later turn brings a new image; start a "
-                "new generation with all images"
+                f"the cache with {past} tokens was filled outside this session, so its image "
+                "columns are unknown; start the generation inside the session"
             )
-        mask = self._columns(inputs)
-        if mask.shape[1] <= past:  # only the new tokens were passed
-            gap = mask.new_zeros(len(mask), past - run.prompt.mask.shape[1])
-            mask = torch.cat([run.prompt.mask, gap, mask], dim=1)
-        run.prompt, run.length, run.image = ImageColumns.of(mask), mask.shape[1], None
-        run.readout = self._new_readout(inputs)
-        return run
-
-    def _columns(self, inputs: Mapping[str, Any]) -> Tensor:
-        if inputs.get("input_ids") is None:
-            raise EngineError("a session needs input_ids: image columns are read from them")
-        return self.view.image_columns(**inputs)
-
-    def _new_readout(self, inputs: Mapping[str, Any]) -> Readout | None:
-        if not self._readout:
-            return None
-        config = inputs.get("generation_config") or self.view.model.generation_config
-        ends = inputs.get("eos_token_id", config.eos_token_id)
-        ids = [] if ends is None else torch.as_tensor(ends).flatten().tolist()
-        return Readout(self.view.n_layers, self.view.n_heads, ids)
+        elif self._generating:
+            start.next_turn(self.run, self.stack, inputs, past)
 
     # ---- each forward ----------------------------------------------------------------------
 
@@ -203,13 +156,9 @@ class Session:
         names = list(inspect.signature(model.forward).parameters) if args else []
         kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
         ids, cache = kwargs.get("input_ids"), kwargs.get("past_key_values")
-        past = _length(cache)
         if not self._generating:
-            if past and not self._knows(cache):
-                raise self._foreign_cache(past)
-            if not past:
-                self.run = self._begin(kwargs)
-        run = self.run
+            self._begin(kwargs, cache)
+        past, run = _length(cache), self.run
         if run is None:
             return (), kwargs
         tokens = ids if ids is not None else kwargs["inputs_embeds"]
@@ -277,23 +226,9 @@ class Session:
         call = Call(layer, query, key, value, attention_mask, scale, run.image, run)
         return attend(plan, self._original, module, call, **kwargs)
 
-    def _knows(self, cache: Any) -> bool:
-        return self.run is not None and self.run.cache is cache
-
-    def _foreign_cache(self, past: int) -> EngineError:
-        return EngineError(
-            f"the cache with {past} tokens was filled outside this session, so its image columns "
-            "are unknown; start the generation inside the session"
-        )
-
 
 def _length(cache: Any) -> int:
     return 0 if cache is None else int(cache.get_seq_length())
-
-
-def _takes_features(model: Any) -> bool:
-    """Whether generate encodes images before the first forward and passes on the features."""
-    return "mm_encoder_outputs" in inspect.signature(model.forward).parameters
 
 
 def _restore_generate(model: nn.Module, before: Any) -> None:

@@ -20,7 +20,7 @@ from seesay.engine.kernel import precise
 from seesay.errors import EngineError
 
 if TYPE_CHECKING:
-    from seesay.engine.method import Method, Stack
+    from seesay.engine.method import Stack
     from seesay.engine.run import Run
 
 # Named per token or per row, never per image; everything else that is a tensor is image input.
@@ -165,8 +165,3 @@ def _chained(values: list[Any]) -> Any:
     if isinstance(values[0], Tensor):
         return torch.cat(values)
     return [item for value in values for item in value]
-
-
-def second_streams(stack: Stack) -> list[Method]:
-    """The active methods that bring a second stream."""
-    return [m for m in stack.parts if m.active and m.overrides("prepare")]

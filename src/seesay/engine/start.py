@@ -1,0 +1,88 @@
+"""How a run starts: image columns found, second images prepared and encoded; later turns."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seesay.engine.method import Method, Stack
+from seesay.engine.readout import Readout
+from seesay.engine.run import ImageColumns, Prompt, Run
+from seesay.errors import EngineError
+from seesay.models import ModelView
+
+
+def new_run(
+    view: ModelView, stack: Stack, inputs: Mapping[str, Any], images: list[Any] | None
+) -> Run:
+    """A run for these inputs of generate or forward.
+
+    Raises:
+        EngineError: no input ids, or a second image in a prefill in chunks.
+    """
+    mask = _image_columns(view, inputs)
+    run = Run(view, ImageColumns.of(mask), mask.shape[1])
+    prompt = Prompt(view, inputs, mask, images)
+    for method in stack.parts:
+        given = method.prepare(prompt) if brings_stream(method) else None
+        if given is None:
+            continue
+        if inputs.get("prefill_chunk_size"):
+            raise EngineError(
+                f"{method.name} brings a second image, which a prefill in chunks cannot carry; "
+                "generate without prefill_chunk_size"
+            )
+        run.overrides[method] = given
+        if _takes_features(view.model):
+            with torch.no_grad():
+                run.features[method] = view.encode_images(**{**inputs, **given})
+    run.streams += len(run.overrides)
+    return run
+
+
+def next_turn(run: Run, stack: Stack, inputs: Mapping[str, Any], past: int) -> Run:
+    """The run of an earlier turn, ready for more: its cache, streams and image columns go on.
+
+    Args:
+        inputs: of the new turn, with all tokens so far or with the new ones alone.
+        past: tokens in the cache.
+    """
+    if run.streams > 1 and inputs.get("pixel_values") is not None:
+        raise EngineError(
+            f"{stack} has a second stream, and a later turn brings a new image; start a new "
+            "generation with all images"
+        )
+    mask = _image_columns(run.view, inputs)
+    if mask.shape[1] <= past:  # only the new tokens were passed
+        gap = mask.new_zeros(len(mask), past - run.prompt.mask.shape[1])
+        mask = torch.cat([run.prompt.mask, gap, mask], dim=1)
+    run.prompt, run.length, run.image = ImageColumns.of(mask), mask.shape[1], None
+    return run
+
+
+def new_readout(view: ModelView, inputs: Mapping[str, Any]) -> Readout:
+    """An empty readout that knows which tokens end a text under these generation settings."""
+    config = inputs.get("generation_config") or view.model.generation_config
+    ends = inputs.get("eos_token_id", config.eos_token_id)
+    ids = [] if ends is None else torch.as_tensor(ends).flatten().tolist()
+    return Readout(view.n_layers, view.n_heads, ids)
+
+
+def brings_stream(method: Method) -> bool:
+    """Whether `method` may ask for a second stream."""
+    return method.active and method.overrides("prepare")
+
+
+def _image_columns(view: ModelView, inputs: Mapping[str, Any]) -> Tensor:
+    if inputs.get("input_ids") is None:
+        raise EngineError("a session needs input_ids: image columns are read from them")
+    return view.image_columns(**inputs)
+
+
+def _takes_features(model: Any) -> bool:
+    """Whether generate encodes images before the first forward and passes on the features."""
+    return "mm_encoder_outputs" in inspect.signature(model.forward).parameters

@@ -1,0 +1,68 @@
+"""Imports go down only: the layers of docs/design.md, read from the source itself."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "seesay"
+LAYERS = [
+    {"errors", "models", "loading", "processors", "patches", "images", "toy"},
+    {"engine"},
+    {"methods", "grounding", "show"},
+    {"vlm", "asking", "seen"},
+    {"evaluate"},
+    {"cli", "__main__"},
+]
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+# methods know neither what is grounded nor what is shown; show draws what grounding found.
+SIDEWAYS = {("show", "grounding")}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted seesay modules that a file imports anywhere, TYPE_CHECKING blocks included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.startswith("seesay.")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_imports_only_from_below(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    room = parts[0]
+    if room == "__init__":
+        return  # the package's own names point everywhere, lazily
+    assert room in LEVEL, f"{room} stands in no layer; give it one here and in docs/design.md"
+    for name in imported(path):
+        other = name.split(".")[1]
+        if other == room or other not in LEVEL:
+            continue
+        below = LEVEL[other] < LEVEL[room] or (room, other) in SIDEWAYS
+        # Layer 0 is one room of facts with an order of its own; the rest is strict.
+        assert below or LEVEL[room] == LEVEL[other] in (0, 3), f"{room} imports {name}"
+
+
+def test_methods_do_not_know_each_other():
+    names = {path.stem for path in (ROOT / "methods").glob("*.py")} - {"__init__", "matching"}
+    for name in names:
+        others = {f"seesay.methods.{other}" for other in names - {name}}
+        assert not imported(ROOT / "methods" / f"{name}.py") & others
+
+
+def test_the_toy_package_and_errors_stand_on_nothing():
+    for path in [ROOT / "errors.py", *(ROOT / "toy").rglob("*.py")]:
+        rooms = {name.split(".")[1] for name in imported(path)}
+        assert rooms <= {"errors", "toy"}, path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_short(path):
+    limit = 200 if path.parent.name == "methods" else 300
+    assert len(path.read_text().splitlines()) <= limit
