@@ -10,6 +10,7 @@ from PIL.Image import Image
 
 from seesay import toy
 from seesay.errors import InputError
+from seesay.grounding import Vocabulary
 from seesay.images import open_image
 from seesay.toy.world import Split
 
@@ -21,11 +22,16 @@ _SPLITS: dict[str, Split] = {"kept": "kept", "broken": "broken"}
 
 @dataclass(frozen=True)
 class Opened:
-    """A picture ready for a processor; `present` are its objects if they are known."""
+    """A picture ready for a processor.
+
+    `present` are its objects if they are known, as classes of `vocabulary`: only a text read with
+    that vocabulary can be held against them.
+    """
 
     image: Image
     name: str
     present: frozenset[str] | None = None
+    vocabulary: Vocabulary | None = None
 
 
 def open_picture(picture: Picture) -> Opened:
@@ -37,7 +43,8 @@ def open_picture(picture: Picture) -> Opened:
     if isinstance(picture, Opened):
         return picture
     if isinstance(picture, toy.Scene):
-        return Opened(picture.image, f"toy:{picture.split}/{picture.seed}", picture.present)
+        name = f"toy:{picture.split}/{picture.seed}"
+        return Opened(picture.image, name, picture.present, Vocabulary.toy())
     if isinstance(picture, str) and picture.startswith("toy:"):
         name, _, seed = picture.removeprefix("toy:").partition("/")
         split = _SPLITS.get(name)

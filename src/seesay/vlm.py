@@ -203,7 +203,6 @@ class VLM:
         for name, number in {**limits, "batch_size": batch_size}.items():
             asking.check_at_least_one(name, number)
         stack = _method(method)
-        words = vocabulary or self.vocabulary
         decoding = {**limits, "do_sample": do_sample, **(generation or {})}
         opened = [open_picture(picture) for picture in pictures]
         seen: list[Seen] = []
@@ -221,6 +220,7 @@ class VLM:
             if record is None:
                 raise EngineError(f"{stack}: the session recorded nothing; please report this")
             for row, picture in enumerate(batch):
+                words = vocabulary or picture.vocabulary or self.vocabulary
                 reading = read(
                     record,
                     row,
@@ -240,7 +240,7 @@ class VLM:
                         protocol=self._protocol(
                             repr(stack), prompt, decoding, seed, picture, words
                         ),
-                        present=picture.present,
+                        present=picture.present if words is picture.vocabulary else None,
                         picture=picture.image,
                     )
                 )

@@ -47,18 +47,19 @@ def _root(version: options.Version = False) -> None:
 
 def main() -> None:
     """The console script."""
+    sys.excepthook = _unexpected
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
-    sys.excepthook = _unexpected
     options.debug.on = False
     command = typer.main.get_command(app)
     try:
         status = command.main(list(arguments), prog_name="seesay", standalone_mode=False)
     except typer.TyperException as error:
-        say(error.format_message() or "see seesay --help")
+        if error.format_message():  # empty where typer has printed the help
+            say(error.format_message())
         return error.exit_code
     except SeesayError as error:
         if options.debug.on:

@@ -44,9 +44,9 @@ def describe(
     seesay describe toy:broken/7 --report scene.html
     """
     check(methods=[method], report=report, picture=picture)
-    vlm = load(model, dtype, device, revision, trust_remote_code)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
+    vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("describing") as progress:
         seen = vlm.describe(picture, method=method, on_token=progress, **how)
     _show(seen, as_json, report)
@@ -75,8 +75,8 @@ def ask(
     seesay ask photo.jpg "Is there a dog in the image?"
     """
     check(methods=[method], report=report, picture=picture)
-    vlm = load(model, dtype, device, revision, trust_remote_code)
     how = _decoding(max_new_tokens, num_beams, sample, seed, words)
+    vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("answering") as progress:
         seen = vlm.ask(picture, question, method=method, on_token=progress, **how)
     _show(seen, as_json, report)
@@ -108,10 +108,9 @@ def compare(
     """
     listed = None if methods == "all" else [part for part in methods.split(";") if part.strip()]
     check(methods=listed or [], report=report, picture=picture)
+    asked = {} if prompt is None else {"prompt": prompt}
+    how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     vlm = load(model, dtype, device, revision, trust_remote_code)
-    how = _decoding(max_new_tokens, num_beams, sample, seed, words)
-    if prompt is not None:
-        how["prompt"] = prompt
     if listed is None:
         for name, reason in vlm.misfits().items():
             say(f"without {name}: {reason}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[int, int], None]  # (done, of how many)
 
+WIDE = 10_000
 FIRST_WORD, LATER_WORDS = 2.0, 15.0
 """Seconds until progress is first spoken of where stderr is no terminal, and between its lines."""
 
@@ -29,13 +30,15 @@ def say(line: str) -> None:
 def emit(*parts: RenderableType) -> None:
     """Print results on stdout; a reader that has gone away is no error."""
     from rich.console import Console
-    from rich.text import Text
 
-    console = Console(highlight=False, emoji=False, markup=False)
-    try:
+    terminal = sys.stdout.isatty()
+    # A pipe gets whole lines: what reads it should not have to join ours.
+    console = Console(width=None if terminal else WIDE, highlight=False, emoji=False, markup=False)
+    with console.capture() as captured:  # rich would exit by itself where the reader is gone
         for part in parts:
-            # Text is not broken into lines by us, so that a pipe sees whole sentences.
-            console.print(part, soft_wrap=isinstance(part, Text | str))
+            console.print(part)
+    try:
+        sys.stdout.write(captured.get())
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

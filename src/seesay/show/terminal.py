@@ -28,9 +28,9 @@ def panel(shown: Panel, *, doubts: bool = True) -> Group:
         parts.append(there(shown.present))
     for account in shown.accounts:
         parts.append(_heading(account, shown.present))
-        parts.append(Padding(marked(account, shown.present), (0, 0, 0, 4)))
+        parts.append(Padding(marked(account, shown.present), (0, 0, 0, 4), expand=False))
         if doubts and any(mention.doubtful for mention in account.mentions):
-            parts.append(Padding(doubt_table(account, shown.present), (0, 0, 0, 4)))
+            parts.append(Padding(doubt_table(account, shown.present), (0, 0, 0, 4), expand=False))
     if shown.note:
         parts.append(Text(printable(shown.note), style="dim"))
     return Group(*parts)

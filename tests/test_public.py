@@ -1,0 +1,106 @@
+"""The public surface, and how light it is to import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+import seesay
+from seesay.errors import SeesayError
+
+SURFACE = {
+    "AGLA",
+    "AttentionLens",
+    "EngineError",
+    "FarSight",
+    "InputError",
+    "Mention",
+    "Method",
+    "MethodError",
+    "ModelError",
+    "ModelView",
+    "Record",
+    "SeesayError",
+    "Seen",
+    "Session",
+    "Stack",
+    "VLM",
+    "Vocabulary",
+    "load",
+    "parse",
+}
+
+
+def python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+def fastest(seconds_of: str, tries: int = 5) -> float:
+    """The fastest of several fresh starts: other work on the machine only ever adds."""
+    return min(float(python(seconds_of)) for _ in range(tries))
+
+
+def test_the_surface_is_exactly_this() -> None:
+    assert set(seesay.__all__) == SURFACE
+    assert len(SURFACE) <= 20
+    assert set(seesay._HOME) == SURFACE
+
+
+@pytest.mark.parametrize("name", sorted(SURFACE))
+def test_every_name_loads_and_says_what_it_is(name: str) -> None:
+    value = getattr(seesay, name)
+    assert value.__doc__
+    assert name in dir(seesay)
+
+
+def test_unknown_names_raise_as_they_do_elsewhere() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'describe'"):
+        seesay.describe  # noqa: B018
+    assert not hasattr(seesay, "nothing")
+
+
+def test_errors_are_one_tree() -> None:
+    errors = [getattr(seesay, name) for name in SURFACE if name.endswith("Error")]
+    assert all(issubclass(error, SeesayError) for error in errors)
+    assert {error.exit_code for error in errors} == {1, 2}
+
+
+def test_the_version_is_the_packages() -> None:
+    from importlib.metadata import version
+
+    assert seesay.__version__ == version("seesay")
+
+
+def test_import_is_light() -> None:
+    code = "import time; t = time.perf_counter(); import seesay; print(time.perf_counter() - t)"
+    assert fastest(code) <= 0.3
+    loaded = python("import sys, seesay; print(*sys.modules)").split()
+    assert not {"torch", "transformers", "numpy", "PIL", "pydantic"} & set(loaded)
+
+
+def test_parsing_a_method_needs_no_torch() -> None:
+    loaded = python(
+        "import sys, seesay; seesay.parse('agla + farsight(sigma=0.2)'); print(*sys.modules)"
+    ).split()
+    assert "torch" not in loaded
+
+
+def test_help_and_methods_are_light() -> None:
+    for arguments in (["--help"], ["describe", "--help"], ["methods"]):
+        times = []
+        for _ in range(3):
+            started = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-m", "seesay", *arguments],
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
+            times.append(time.perf_counter() - started)
+        assert min(times) <= 0.7, arguments
