@@ -300,6 +300,9 @@ def test_load_finds_the_reference_of_these_weights_only(checkpoints) -> None:
         ({"prompt": "what is <image> ?"}, "<image>"),
         ({"do_sample": True, "generation": {"temperature": -1.0}}, "cannot generate this way"),
         ({"generation": {"no_such_setting": 1}}, "no_such_setting"),
+        ({"generation": {"num_return_sequences": 2}}, "a picture gets one text"),
+        ({"generation": {"num_beams": 2}}, "may not set 'num_beams'; it has an option of its own"),
+        ({"seed": -1}, "seed must be from 0"),
     ],
 )
 def test_arguments_that_cannot_be_used(vlm, options, reason) -> None:

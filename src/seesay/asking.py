@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import torch
@@ -11,7 +12,8 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from seesay.engine import AnyMethod
+from seesay import methods
+from seesay.engine import AnyMethod, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Vocabulary
 
@@ -45,16 +47,97 @@ class Options(TypedDict, total=False):
     on_token: OnToken | None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Options with their defaults, checked."""
+
+    prompt: str
+    method: AnyMethod
+    decoding: dict[str, Any]
+    seed: int | None
+    vocabulary: Vocabulary | None
+    batch_size: int
+    on_token: OnToken | None
+
+    @classmethod
+    def of(
+        cls,
+        prompt: str,
+        *,
+        method: str | AnyMethod | None = None,
+        max_new_tokens: int = 256,
+        num_beams: int = 1,
+        do_sample: bool = False,
+        seed: int | None = None,
+        generation: Mapping[str, Any] | None = None,
+        vocabulary: Vocabulary | None = None,
+        batch_size: int = 8,
+        on_token: OnToken | None = None,
+    ) -> Asked:
+        """Check what can be checked without a model.
+
+        Raises:
+            InputError: an empty prompt, a number out of range, or a setting that has no place here.
+            MethodError: a method that does not exist.
+        """
+        if not prompt.strip():
+            raise InputError("the prompt is empty; say what to look for, or leave it out")
+        numbers = {"max_new_tokens": max_new_tokens, "num_beams": num_beams}
+        for name, number in {**numbers, "batch_size": batch_size}.items():
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise InputError(f"{name} must be a whole number of at least 1, not {number!r}")
+        if seed is not None and not 0 <= seed < 2**63:
+            raise InputError(f"seed must be from 0 to 2**63 - 1, not {seed!r}")
+        decoding = {**numbers, "do_sample": do_sample}
+        for name in generation or {}:
+            if name in decoding or name in _OURS:
+                raise InputError(f"generation may not set {name!r}; {_OURS.get(name, _OPTION)}")
+        decoding.update(generation or {})
+        chosen = method_of(method)
+        return cls(prompt, chosen, decoding, seed, vocabulary, batch_size, on_token)
+
+    def arguments(self) -> dict[str, Any]:
+        """What `generate` takes beside the inputs."""
+        arguments = self.decoding
+        if not arguments["do_sample"]:
+            # The checkpoint's sampling settings mean nothing here; each would be warned about.
+            arguments = {"temperature": None, "top_p": None, "top_k": None, **arguments}
+        if self.on_token is not None:
+            watcher = _Watcher(self.on_token, arguments["max_new_tokens"])
+            arguments = {**arguments, "stopping_criteria": StoppingCriteriaList([watcher])}
+        return arguments
+
+    def end_ids(self, model: Any) -> frozenset[int]:
+        """The token ids that end a text."""
+        ends = self.decoding.get("eos_token_id", model.generation_config.eos_token_id)
+        return frozenset([ends] if isinstance(ends, int) else ends or [])
+
+
+_OPTION = "it has an option of its own"
+_OURS = {
+    "num_return_sequences": "a picture gets one text; ask again with another seed",
+    "return_dict_in_generate": "the text and its scores are what is returned",
+    "output_attentions": "see Record for what is read out",
+    "stopping_criteria": "max_new_tokens and the model's own end are what stops a text",
+    "streamer": "on_token tells how far a text is",
+}
+
+
+def method_of(method: str | AnyMethod | None) -> AnyMethod:
+    """A method from its text; None is the plain model."""
+    if method is None:
+        return Stack()
+    return methods.parse(method) if isinstance(method, str) else method
+
+
 def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str) -> dict[str, Any]:
     """What `model.generate` takes for the same prompt about each image: a left-padded batch on the
     model's device.
 
     Raises:
-        InputError: an empty prompt, or one that holds the model's image placeholder.
+        InputError: a prompt that holds the model's image placeholder.
         ModelError: the processor has no chat template.
     """
-    if not prompt.strip():
-        raise InputError("the prompt is empty; say what to look for, or leave it out")
     image_token = getattr(processor, "image_token", None)
     if image_token and image_token in prompt:
         raise InputError(
@@ -86,20 +169,6 @@ def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str)
     return inputs
 
 
-def check_at_least_one(name: str, number: int) -> None:
-    """InputError unless `number` is a whole number from 1."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise InputError(f"{name} must be a whole number of at least 1, not {number!r}")
-
-
-def settled(decoding: dict[str, Any]) -> dict[str, Any]:
-    """Decoding without the checkpoint's sampling settings where nothing is sampled; transformers
-    would log a warning for each."""
-    if decoding["do_sample"]:
-        return decoding
-    return {"temperature": None, "top_p": None, "top_k": None, **decoding}
-
-
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Random numbers from `seed` inside, the caller's random state as it was afterwards."""
@@ -125,13 +194,6 @@ def explained() -> Iterator[None]:
         ) from error
     except ValueError as error:
         raise InputError(f"the model cannot generate this way: {error}") from error
-
-
-def watch(on_token: OnToken | None, most: int) -> dict[str, Any]:
-    """The argument of `generate` that reports each step to `on_token`."""
-    if on_token is None:
-        return {}
-    return {"stopping_criteria": StoppingCriteriaList([_Watcher(on_token, most)])}
 
 
 class _Watcher(StoppingCriteria):  # type: ignore[misc]

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Unpack, overload
 
 import torch
+from PIL.Image import Image
 
 from seesay import asking, methods, toy
-from seesay.asking import OnToken, Options
-from seesay.engine import AnyMethod, Method, Stack
+from seesay.asking import Asked, Options, method_of
+from seesay.engine import AnyMethod, Record, Stack
 from seesay.errors import EngineError, InputError, SeesayError
 from seesay.grounding import Reference, Vocabulary, read
 from seesay.grounding.risk import UNCALIBRATED
@@ -113,9 +114,10 @@ class VLM:
             EngineError: a method that this model or this way of decoding cannot carry.
             ModelError: no chat template, or not enough memory.
         """
+        asked = Asked.of(prompt, **options)
         if isinstance(picture, list | tuple):
-            return self._answer(picture, prompt, **options)
-        return self._answer([picture], prompt, **options)[0]
+            return self._answer([open_picture(one) for one in picture], asked)
+        return self._answer([open_picture(picture)], asked)[0]
 
     @overload
     def ask(
@@ -143,12 +145,9 @@ class VLM:
             prompt, options: as for `describe`; an option `method` is not looked at.
         """
         opened = open_picture(picture)
-        chosen = self.all_methods() if methods == "all" else [_method(m) for m in _listed(methods)]
-        seen = []
-        for method in chosen:
-            options["method"] = method
-            seen += self._answer([opened], prompt, **options)
-        return seen
+        chosen = self.all_methods() if methods == "all" else _listed(methods)
+        asked = Asked.of(prompt, **options)
+        return [self._answer([opened], replace(asked, method=one))[0] for one in chosen]
 
     def all_methods(self) -> list[AnyMethod]:
         """The plain model, then every registered method that fits this one, with its defaults."""
@@ -164,7 +163,7 @@ class VLM:
     def fits(self, method: str | AnyMethod) -> str | None:
         """None if the method can be installed on this model, else the reason why not."""
         try:
-            with _method(method)(self.model, processor=self.processor):
+            with method_of(method)(self.model, processor=self.processor):
                 return None
         except SeesayError as error:
             return str(error)
@@ -184,107 +183,71 @@ class VLM:
                 inside = self.model(**inputs).logits
         return float((untouched - inside).abs().max())
 
-    def _answer(
-        self,
-        pictures: Sequence[Picture],
-        prompt: str,
-        *,
-        method: str | AnyMethod | None = None,
-        max_new_tokens: int = 256,
-        num_beams: int = 1,
-        do_sample: bool = False,
-        seed: int | None = None,
-        generation: Mapping[str, Any] | None = None,
-        vocabulary: Vocabulary | None = None,
-        batch_size: int = 8,
-        on_token: OnToken | None = None,
-    ) -> list[Seen]:
-        limits = {"max_new_tokens": max_new_tokens, "num_beams": num_beams}
-        for name, number in {**limits, "batch_size": batch_size}.items():
-            asking.check_at_least_one(name, number)
-        stack = _method(method)
-        decoding = {**limits, "do_sample": do_sample, **(generation or {})}
-        opened = [open_picture(picture) for picture in pictures]
+    def _answer(self, pictures: Sequence[Opened], asked: Asked) -> list[Seen]:
         seen: list[Seen] = []
-        for first in range(0, len(opened), batch_size):
-            batch = opened[first : first + batch_size]
-            images = [picture.image for picture in batch]
-            inputs = asking.inputs_for(self.model, self.processor, images, prompt)
-            arguments = {**asking.settled(decoding), **asking.watch(on_token, max_new_tokens)}
-            session = stack(self.model, processor=self.processor, images=images, readout=True)
-            started = time.perf_counter()
-            with asking.seeded(seed), asking.explained(), session:
-                session.generate(**inputs, **arguments)
-            seconds = (time.perf_counter() - started) / len(batch)
-            record = session.record
-            if record is None:
-                raise EngineError(f"{stack}: the session recorded nothing; please report this")
+        for first in range(0, len(pictures), asked.batch_size):
+            batch = pictures[first : first + asked.batch_size]
+            record, seconds = self._generate([picture.image for picture in batch], asked)
             for row, picture in enumerate(batch):
-                words = vocabulary or picture.vocabulary or self.vocabulary
-                reading = read(
-                    record,
-                    row,
-                    tokenizer=self.processor.tokenizer,
-                    end_ids=self._end_ids(),
-                    vocabulary=words,
-                    reference=self.reference,
-                )
-                seen.append(
-                    Seen(
-                        text=reading.text,
-                        tokens=reading.tokens,
-                        mentions=reading.mentions,
-                        method=repr(stack),
-                        seconds=seconds,
-                        ended=reading.ended,
-                        protocol=self._protocol(
-                            repr(stack), prompt, decoding, seed, picture, words
-                        ),
-                        present=picture.present if words is picture.vocabulary else None,
-                        picture=picture.image,
-                    )
-                )
+                seen.append(self._seen(record, row, picture, asked, seconds / len(batch)))
         return seen
 
-    def _end_ids(self) -> frozenset[int]:
-        ends = self.model.generation_config.eos_token_id
-        return frozenset([ends] if isinstance(ends, int) else ends or [])
+    def _generate(self, images: list[Image], asked: Asked) -> tuple[Record, float]:
+        """Generate for a batch; what was recorded, and the seconds that it took."""
+        inputs = asking.inputs_for(self.model, self.processor, images, asked.prompt)
+        session = asked.method(self.model, processor=self.processor, images=images, readout=True)
+        started = time.perf_counter()
+        with asking.seeded(asked.seed), asking.explained(), session:
+            session.generate(**inputs, **asked.arguments())
+        seconds = time.perf_counter() - started
+        if session.record is None:
+            raise EngineError(f"{asked.method}: the session recorded nothing; please report this")
+        return session.record, seconds
 
-    def _protocol(
-        self,
-        method: str,
-        prompt: str,
-        decoding: dict[str, Any],
-        seed: int | None,
-        picture: Opened,
-        vocabulary: Vocabulary,
-    ) -> Protocol:
-        return Protocol(
+    def _seen(
+        self, record: Record, row: int, picture: Opened, asked: Asked, seconds: float
+    ) -> Seen:
+        words = asked.vocabulary or picture.vocabulary or self.vocabulary
+        reading = read(
+            record,
+            row,
+            tokenizer=self.processor.tokenizer,
+            end_ids=asked.end_ids(self.model),
+            vocabulary=words,
+            reference=self.reference,
+        )
+        protocol = Protocol(
             model=self.id,
             revision=self.revision,
-            method=method,
-            prompt=prompt,
-            decoding=decoding,
-            seed=seed,
+            method=repr(asked.method),
+            prompt=asked.prompt,
+            decoding=asked.decoding,
+            seed=asked.seed,
             picture=picture.name,
             picture_sha256=hashlib.sha256(picture.image.tobytes()).hexdigest(),
             dtype=str(self.model.dtype).removeprefix("torch."),
             device=str(self.model.device),
-            vocabulary=vocabulary.name,
+            vocabulary=words.name,
             risk=self.scale,
             versions={name: version(name) for name in ("seesay", "torch", "transformers")},
         )
+        return Seen(
+            text=reading.text,
+            tokens=reading.tokens,
+            mentions=reading.mentions,
+            method=repr(asked.method),
+            seconds=seconds,
+            ended=reading.ended,
+            protocol=protocol,
+            present=picture.present if words is picture.vocabulary else None,
+            picture=picture.image,
+        )
 
 
-def _method(method: str | AnyMethod | None) -> AnyMethod:
-    return method if isinstance(method, Method | Stack) else methods.parse(method or "plain")
-
-
-def _listed(methods: str | Iterable[str | AnyMethod]) -> list[str | AnyMethod]:
-    """A list of methods; in one text they are separated by semicolons."""
-    if isinstance(methods, str):
-        methods = [part.strip() for part in methods.split(";") if part.strip()]
-    listed = list(methods)
+def _listed(methods: str | Iterable[str | AnyMethod]) -> list[AnyMethod]:
+    """The methods of a list, or of one text with semicolons between them."""
+    named = methods.split(";") if isinstance(methods, str) else methods
+    listed = [method_of(one) for one in named if not isinstance(one, str) or one.strip()]
     if not listed:
         raise InputError("no method to compare; name some, separated by ';', or say all")
     return listed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import check, load, written
+from seesay.cli.look import load, written
 from seesay.cli.output import emit, working
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def demo(
     debug: options.Debug = False,
 ) -> None:
     """Describe bundled pictures with and without each method, offline, and write demo.html."""
-    check(methods=[], report=out)
-    vlm = load(None, None, None, None, False)
     from seesay.seen import panel_of
     from seesay.show import page, terminal
 
+    page.writable(out)
+    vlm = load(None, None, None, None, False)
     panels, every = [], []
     seeds = range(FIRST_SEED, FIRST_SEED + scenes)
     choice = CHOICE.format(first=seeds[0], last=seeds[-1])

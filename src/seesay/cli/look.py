@@ -15,6 +15,7 @@ from seesay.cli.output import emit, say, working
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from seesay.pictures import Opened
     from seesay.seen import Seen
     from seesay.vlm import VLM
 
@@ -43,12 +44,12 @@ def describe(
 
     seesay describe toy:broken/7 --report scene.html
     """
-    check(methods=[method], report=report, picture=picture)
+    opened = check([method], report, picture)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("describing") as progress:
-        seen = vlm.describe(picture, method=method, on_token=progress, **how)
+        seen = vlm.describe(opened, method=method, on_token=progress, **how)
     _show(seen, as_json, report)
 
 
@@ -74,11 +75,11 @@ def ask(
 
     seesay ask photo.jpg "Is there a dog in the image?"
     """
-    check(methods=[method], report=report, picture=picture)
+    opened = check([method], report, picture)
     how = _decoding(max_new_tokens, num_beams, sample, seed, words)
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("answering") as progress:
-        seen = vlm.ask(picture, question, method=method, on_token=progress, **how)
+        seen = vlm.ask(opened, question, method=method, on_token=progress, **how)
     _show(seen, as_json, report)
 
 
@@ -107,7 +108,7 @@ def compare(
     seesay compare toy:broken/7 --methods "plain; attention-lens; attention-lens + farsight"
     """
     listed = None if methods == "all" else [part for part in methods.split(";") if part.strip()]
-    check(methods=listed or [], report=report, picture=picture)
+    opened = check(listed or [], report, picture)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     vlm = load(model, dtype, device, revision, trust_remote_code)
@@ -117,7 +118,7 @@ def compare(
     texts = []
     for method in vlm.all_methods() if listed is None else listed:
         with working(f"describing with {str(method).strip()}") as progress:
-            texts += vlm.compare(picture, [method], on_token=progress, **how)
+            texts += vlm.compare(opened, [method], on_token=progress, **how)
     if as_json:
         emit_json([seen.to_dict() for seen in texts])
     else:
@@ -132,9 +133,11 @@ def compare(
         written(write(texts, report))
 
 
-def check(methods: Sequence[str | None], report: Path | None, picture: str | None = None) -> None:
-    """Refuse what can be refused before a model is loaded, which may take minutes."""
+def check(methods: Sequence[str | None], report: Path | None, picture: str) -> Opened:
+    """Refuse what can be refused before a model is loaded, which may take minutes; opens the
+    picture."""
     from seesay.methods import parse
+    from seesay.pictures import open_picture
     from seesay.show import page
 
     for method in methods:
@@ -142,10 +145,7 @@ def check(methods: Sequence[str | None], report: Path | None, picture: str | Non
             parse(method)
     if report is not None:
         page.writable(report)
-    if picture is not None:
-        from seesay.pictures import open_picture
-
-        open_picture(picture)
+    return open_picture(picture)
 
 
 def load(

@@ -46,7 +46,9 @@ Method = Annotated[
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="The text is cut there.")]
 NumBeams = Annotated[int, typer.Option(min=1, help="Beams of the search; 1 is greedy.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw tokens instead of taking the best.")]
-Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="The same draw again, with --sample.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**63 - 1, help="The same draw again, with --sample.")
+]
 Prompt = Annotated[str | None, typer.Option(help="What to ask for.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON (schema seesay.seen/1).")]
 Report = Annotated[
