@@ -51,6 +51,12 @@ def test_a_record_is_the_teacher_forced_truth(name, beams):
     chosen = logprob.gather(-1, record.tokens[..., None])[..., 0]
     assert torch.equal(record.tokens, sequences[:, start:])
     assert (record.var - var).abs().max() < 1e-5
+    middle = maps[:, 0:3].mean((1, 2))[:, rows]  # layers 5 to 18 of 32 are 0 to 2 of 4
+    for row, columns in enumerate(image):
+        seen = middle[row][:, columns]
+        count = int(columns.sum())
+        assert (record.image_attention[row, :, :count] - seen).abs().max() < 1e-5
+        assert record.image_attention[row, :, count:].isnan().all()
     assert (record.plain_logprob - chosen).abs().max() < 1e-4
     assert torch.equal(record.plain_logprob, record.logprob)
     entropy = -(logprob.exp() * logprob).sum(-1)

@@ -29,6 +29,10 @@ class Record:
         entropy: (sequences, tokens) of the model's own distribution, in nats.
         var: (sequences, tokens, layers, heads) VAR of Attention Lens (arXiv 2411.16724): the
             attention that the row predicting the token pays to all image tokens, 0 to 1.
+        image_attention: (sequences, tokens, image tokens) what of it goes to each image token, in
+            the order of the prompt; mean over heads and over the middle layers (5 to 18 of 32, by
+            relative depth). NaN behind a prompt's last image token and under a compacted cache,
+            whose entries stand for no one token.
     """
 
     tokens: Tensor
@@ -36,6 +40,7 @@ class Record:
     plain_logprob: Tensor
     entropy: Tensor
     var: Tensor
+    image_attention: Tensor
 
 
 @dataclass
@@ -43,6 +48,7 @@ class _Step:
     """One decoding step: values of the rows that predicted, and what became of them."""
 
     var: Tensor  # (rows, layers, heads)
+    gaze: Tensor | None  # (rows, image span)
     plain: Tensor  # (rows, vocabulary) log-probabilities, dropped once the tokens are known
     folded: Tensor
     entropy: Tensor  # (rows,)
@@ -62,10 +68,13 @@ class Readout:
 
     def __init__(self, layers: int, heads: int, ends: list[int]) -> None:
         self._shape = (layers, heads)
+        self._middle = range(5 * layers // 32, 18 * layers // 32 + 1)
         self._ends = torch.tensor(ends, dtype=torch.long)
         self._steps: list[_Step] = []
         self._rows = 0
         self._var: Tensor | None = None
+        self._gaze: Tensor | None = None
+        self._image: ImageColumns | None = None
         self._beams: Tensor | None = None
 
     # ---- while the model runs --------------------------------------------------------------
@@ -78,7 +87,7 @@ class Readout:
                 None while the prompt is read.
         """
         self._rows = rows
-        self._var = None
+        self._var = self._gaze = None
         if answer is not None and self._steps:
             self._settle(self._steps[-1], answer[:, -1])
 
@@ -90,6 +99,10 @@ class Readout:
         if image.weight is not None:
             seen = seen * image.weight[: self._rows]
         self._var[:, layer] = seen.sum(-1)
+        if layer in self._middle and not image.by_head:
+            share = seen.mean(1) / len(self._middle)
+            self._gaze = share if self._gaze is None else self._gaze + share
+            self._image = image
 
     def take_logits(self, plain: Tensor, folded: Tensor) -> None:
         """The last position's logits before and after the fold, (rows, vocabulary)."""
@@ -101,7 +114,9 @@ class Readout:
         if var is None:
             var = torch.zeros(len(own), *self._shape, device=own.device)
         self._steps.append(
-            _Step(var, own, final, entropy, torch.stack([own[:, ends], final[:, ends]], 1))
+            _Step(
+                var, self._gaze, own, final, entropy, torch.stack([own[:, ends], final[:, ends]], 1)
+            )
         )
 
     def take_beams(self, beams: Tensor) -> None:
@@ -122,6 +137,8 @@ class Readout:
         count, length = new_tokens.shape
         scores = torch.full((count, length, 3), math.nan)
         var = torch.full((count, length, *self._shape), math.nan)
+        widest = 0 if self._image is None else int(self._image.mask.sum(1).max())
+        gaze = torch.full((count, length, widest), math.nan)
         for i in range(count):
             for t in range(min(length, len(self._steps))):
                 token = int(new_tokens[i, t])
@@ -130,11 +147,14 @@ class Readout:
                     break
                 step = self._steps[t]
                 var[i, t] = step.var[row].cpu()
+                if step.gaze is not None and self._image is not None:
+                    own = self._image.mask[row].nonzero()[:, 0] - self._image.start
+                    gaze[i, t, : len(own)] = step.gaze[row, own].cpu()
                 scores[i, t, :2] = self._chosen(step, row, token)
                 scores[i, t, 2] = step.entropy[row]
                 if token in self._ends:
                     break
-        return Record(new_tokens, scores[..., 1], scores[..., 0], scores[..., 2], var)
+        return Record(new_tokens, scores[..., 1], scores[..., 0], scores[..., 2], var, gaze)
 
     def _settle(self, step: _Step, tokens: Tensor) -> None:
         """The tokens that step's rows chose are known: keep their values, drop the rest."""

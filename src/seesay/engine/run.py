@@ -44,13 +44,19 @@ class ImageColumns:
         mask: (rows, columns) bool.
         start, stop: the span; stop is exclusive. Empty (0, 0) without image tokens.
         weight: (rows, 1, stop − start) float32, 1 on image columns and 0 elsewhere, or None if
-            every column of the span is an image column in every row.
+            every column of the span is an image column in every row. Of a compacted layer, whose
+            heads hold different entries: (rows, heads, stop − start).
     """
 
     mask: Tensor
     start: int
     stop: int
     weight: Tensor | None
+
+    @property
+    def by_head(self) -> bool:
+        """Whether columns are a compacted layer's entries, other ones in each head."""
+        return self.weight is not None and self.weight.shape[1] > 1
 
     @classmethod
     def of(cls, mask: Tensor) -> ImageColumns:
