@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import families
-from seesay import toy
+from seesay import patches, toy
 from seesay.asking import inputs_for
 from seesay.engine import Stack, parse
 from seesay.errors import EngineError, InputError, MethodError, ModelError
@@ -63,6 +63,20 @@ def test_mentions_point_at_their_words_and_tokens(family) -> None:
         assert mention.scores["svar"] > 0
         assert not mention.calibrated
     assert seen.protocol.risk == UNCALIBRATED
+
+
+def test_a_heat_map_lies_on_the_patch_grid(family) -> None:
+    """Its parts are the record's, its sum what the middle layers paid to that crop."""
+    picture = families.pictures(1)[0]
+    seen = vlm_of(family).describe(picture, **SHORT)
+    inputs = inputs_for(family.model, family.processor, [picture], PROMPT)
+    tile = next(t for t in patches.split(ModelView.of(family.model), inputs)[0] if t.whole)
+    for mention in seen.mentions:
+        assert mention.heatmap is not None
+        assert mention.heatmap.shape == tile.grid
+        assert (mention.heatmap >= 0).all()
+        assert 0 < mention.heatmap.sum() <= 1
+    assert len({mention.heatmap.tobytes() for mention in seen.mentions}) == len(seen.mentions)
 
 
 def test_a_list_of_pictures_gives_the_same_as_one_by_one(family) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +17,12 @@ from typing import Any, Unpack, overload
 
 import torch
 from PIL.Image import Image
+from torch import Tensor
 
-from seesay import asking, methods, toy
+from seesay import asking, methods, patches, toy
 from seesay.asking import Asked, Options, method_of
 from seesay.engine import AnyMethod, Record, Stack
-from seesay.errors import EngineError, InputError, SeesayError
+from seesay.errors import EngineError, InputError, ModelError, SeesayError
 from seesay.grounding import Reference, Vocabulary, read
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.loading import load_model
@@ -187,14 +188,25 @@ class VLM:
         seen: list[Seen] = []
         for first in range(0, len(pictures), asked.batch_size):
             batch = pictures[first : first + asked.batch_size]
-            record, seconds = self._generate([picture.image for picture in batch], asked)
-            for row, picture in enumerate(batch):
-                seen.append(self._seen(record, row, picture, asked, seconds / len(batch)))
+            images = [picture.image for picture in batch]
+            inputs = asking.inputs_for(self.model, self.processor, images, asked.prompt)
+            record, seconds = self._generate(inputs, images, asked)
+            for row, (picture, cells) in enumerate(zip(batch, self._cells(inputs), strict=True)):
+                seen.append(self._seen(record, row, picture, cells, asked, seconds / len(batch)))
         return seen
 
-    def _generate(self, images: list[Image], asked: Asked) -> tuple[Record, float]:
+    def _cells(self, inputs: Mapping[str, Any]) -> list[Tensor | None]:
+        """For each picture the image token of each patch of the crop that shows it whole."""
+        try:
+            pictures = patches.split(self.view, inputs)
+        except ModelError:  # a family whose patch order is not known: no heat maps, all else works
+            return [None] * len(inputs["input_ids"])
+        return [next((t.tokens for t in tiles if t.whole), None) for tiles in pictures]
+
+    def _generate(
+        self, inputs: Mapping[str, Any], images: list[Image], asked: Asked
+    ) -> tuple[Record, float]:
         """Generate for a batch; what was recorded, and the seconds that it took."""
-        inputs = asking.inputs_for(self.model, self.processor, images, asked.prompt)
         session = asked.method(self.model, processor=self.processor, images=images, readout=True)
         started = time.perf_counter()
         with asking.seeded(asked.seed), asking.explained(), session:
@@ -205,7 +217,13 @@ class VLM:
         return session.record, seconds
 
     def _seen(
-        self, record: Record, row: int, picture: Opened, asked: Asked, seconds: float
+        self,
+        record: Record,
+        row: int,
+        picture: Opened,
+        cells: Tensor | None,
+        asked: Asked,
+        seconds: float,
     ) -> Seen:
         words = asked.vocabulary or picture.vocabulary or self.vocabulary
         reading = read(
@@ -215,6 +233,7 @@ class VLM:
             end_ids=asked.end_ids(self.model),
             vocabulary=words,
             reference=self.reference,
+            cells=cells,
         )
         protocol = Protocol(
             model=self.id,

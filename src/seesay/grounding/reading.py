@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seesay.grounding.risk import Mention, Reference, weigh
@@ -11,6 +11,8 @@ from seesay.grounding.scores import alignment, score_token, svar_layers, tokens_
 from seesay.grounding.words import Vocabulary
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from seesay.engine import Record
 
 
@@ -42,10 +44,12 @@ def read(
     end_ids: frozenset[int],
     vocabulary: Vocabulary,
     reference: Reference | None,
+    cells: Tensor | None = None,
 ) -> Reading:
     """Row `row` of a record as text.
 
     Args:
+        cells: (rows, columns) the image token of each patch, for heat maps.
         end_ids: the token ids that end a text.
         reference: what its scores look like for true objects; also gives SVAR's layers. Without
             it the layers go by relative depth.
@@ -64,6 +68,9 @@ def read(
         firsts.append(first)
         scores.append(score_token(record, row, first, layers))
     mentions = weigh(text, words, firsts, scores, reference)
+    if cells is not None:
+        looked = record.image_attention[row]  # (tokens, image tokens)
+        mentions = tuple(replace(m, heatmap=looked[m.token][cells].numpy()) for m in mentions)
     return Reading(text, tokens, mentions, ended=length < len(ids))
 
 

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from seesay.errors import ModelError
@@ -47,6 +49,9 @@ class Mention:
         scores: by name, see `grounding.scores`.
         risk: a rank in [0, 1], see `grounding.risk`; a probability only where `calibrated`.
         doubtful: whether it is marked.
+        heatmap: (rows, columns) of the patch grid over the picture as the model saw it whole: the
+            share of attention that the row predicting the word paid to each patch (heads and
+            middle layers averaged). None where the model's patch order is not known.
     """
 
     word: str
@@ -56,7 +61,8 @@ class Mention:
     scores: Mapping[str, float]
     risk: float
     doubtful: bool
-    calibrated: bool = field(default=False)
+    calibrated: bool = False
+    heatmap: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         return {
