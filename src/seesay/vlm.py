@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Unpack, overload
@@ -248,7 +249,7 @@ class VLM:
             device=str(self.model.device),
             vocabulary=words.name,
             risk=self.scale,
-            versions={name: version(name) for name in ("seesay", "torch", "transformers")},
+            versions=_versions(),
         )
         return Seen(
             text=reading.text,
@@ -261,6 +262,11 @@ class VLM:
             present=picture.present if words is picture.vocabulary else None,
             picture=picture.image,
         )
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("seesay", "torch", "transformers")}
 
 
 def _listed(methods: str | Iterable[str | AnyMethod]) -> list[AnyMethod]:

@@ -37,6 +37,8 @@ def demo(
 
     page.writable(out)
     vlm = load(None, None, None, None, False)
+    with working("warming up"):  # the first call of anything is slow, and seconds are shown
+        vlm.compare(f"toy:{SPLIT}/0", max_new_tokens=2)
     panels, every = [], []
     seeds = range(FIRST_SEED, FIRST_SEED + scenes)
     choice = CHOICE.format(first=seeds[0], last=seeds[-1])

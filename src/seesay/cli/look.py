@@ -156,8 +156,12 @@ def load(
     trust_remote_code: bool,
 ) -> VLM:
     with working(f"loading {model or 'the bundled model'}"):
+        import torch
+
         from seesay.vlm import load as load_vlm
 
+        if model is None:
+            torch.set_num_threads(1)  # threads cost so small a model more than they bring
         return load_vlm(
             model,
             dtype=dtype,

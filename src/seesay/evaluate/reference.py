@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from seesay import toy
 from seesay.errors import InputError, SeesayError
 from seesay.grounding.risk import MARK, REFERENCE_FILE, Reference
@@ -113,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="a model folder; default: the bundled model")
     parser.add_argument("--scenes", type=int, default=600, help="scenes of each split")
     given = parser.parse_args(arguments)
+    if given.model is None:
+        torch.set_num_threads(1)  # threads cost so small a model more than they bring
     try:
         vlm = load(given.model)
         folder = toy.MODEL_DIR if given.model is None else Path(given.model)
