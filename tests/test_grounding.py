@@ -163,6 +163,7 @@ def record(tokens: list[int], layers: int = 4, heads: int = 2) -> Record:
         plain_logprob=-torch.rand(shape, generator=generator),
         entropy=torch.rand(shape, generator=generator),
         var=torch.rand(*shape, layers, heads, generator=generator),
+        image_attention=torch.rand(*shape, 16, generator=generator),
     )
 
 

@@ -82,7 +82,8 @@ class Method(Composable):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name:
+        # A subclass that brings no name of its own is a variant, not a new entry.
+        if vars(cls).get("name"):
             REGISTRY[cls.name] = cls
 
     # ---- what a method says of itself ------------------------------------------------------
