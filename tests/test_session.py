@@ -205,6 +205,36 @@ def test_a_cache_from_outside_is_refused():
         model.generate(**step)
 
 
+def test_ways_of_decoding_that_cannot_be_right_are_refused():
+    model, _, batch = oracles.built("llava")
+    single = {name: value[:1] for name, value in batch.items()}
+    with AttentionLens()(model), pytest.raises(EngineError, match="attention-lens works on one"):
+        generate(model, single, prompt_lookup_num_tokens=3)
+    with FarSight()(model, readout=True), pytest.raises(EngineError, match="use_cache"):
+        generate(model, single, use_cache=False)
+
+
+def test_assisted_decoding_is_right_where_every_row_is_treated_alike():
+    model, processor, _ = oracles.built("llava")
+    single = next(one_by_one("llava", model, processor))
+    with FarSight(sigma=0.1)(model):
+        expected = generate(model, single)
+        assert torch.equal(generate(model, single, prompt_lookup_num_tokens=2), expected)
+
+
+def test_a_family_that_the_hooks_do_not_reach_is_not_silently_plain():
+    model, _ = families.build("llava")
+    batch = oracles.built("llava")[2]
+
+    def elsewhere(**kwargs):
+        return kwargs["input_ids"]
+
+    model.generate = elsewhere
+    with AttentionLens()(model), pytest.raises(EngineError, match="no effect"):
+        model.generate(**batch)
+    assert model.generate is elsewhere
+
+
 def test_layers_outside_the_model_are_refused_by_name():
     model, _, _ = oracles.built("llava")
     with pytest.raises(MethodError, match=r"layer 9 is outside the model.*0 to 3"):

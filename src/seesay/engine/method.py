@@ -189,9 +189,10 @@ class Method(Composable):
         value = getattr(self, field)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         inside = number and math.isfinite(value) and low <= value <= high
-        sort = "a finite number" if math.isinf(high) else f"a number up to {high:g}"
-        start = "" if math.isinf(low) else f" {'above' if above else 'from'} {low:g}"
-        self._require(inside and not (above and value == low), field, f"must be {sort}{start}")
+        start = "" if math.isinf(low) else f" above {low:g}" if above else f" from {low:g}"
+        end = "" if math.isinf(high) else f" to {high:g}"
+        excluded = above and value == low
+        self._require(inside and not excluded, field, f"must be a finite number{start}{end}")
 
 
 @dataclass(frozen=True, repr=False)

@@ -110,14 +110,21 @@ class Session:
         """
         if inputs is not None:
             kwargs["input_ids"] = inputs
+        start.refuse_unfit(self.stack, kwargs, self._readout)
         self._generating = True
         try:
             self._begin(kwargs, kwargs.get("past_key_values"))
-            return self._generate_and_record(kwargs) if self._readout else self._generate(**kwargs)
+            output = (self._generate_and_record if self._readout else self._generate)(**kwargs)
         finally:
             self._generating = False
+        if self.run is not None and not self.run.seen:
+            raise EngineError(
+                f"{type(self.view.model).__name__} generates without a forward of its own, so "
+                f"{self.stack} had no effect; this family is not supported yet"
+            )
+        return output
 
-    def _generate_and_record(self, kwargs: dict[str, Any]) -> Any:
+    def _generate_and_record(self, **kwargs: Any) -> Any:
         config = kwargs.get("generation_config") or self.view.model.generation_config
         wants_dict = kwargs.get("return_dict_in_generate", config.return_dict_in_generate)
         readout = start.new_readout(self.view, kwargs)

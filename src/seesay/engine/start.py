@@ -15,6 +15,9 @@ from seesay.engine.run import ImageColumns, Prompt, Run
 from seesay.errors import EngineError
 from seesay.models import ModelView
 
+# Verbs whose row is the newest one; the others treat every row alike.
+_NEWEST_ROW_VERBS = ("score_bias", "compact", "fold")
+
 
 def new_run(
     view: ModelView, stack: Stack, inputs: Mapping[str, Any], images: list[Any] | None
@@ -62,6 +65,25 @@ def next_turn(run: Run, stack: Stack, inputs: Mapping[str, Any], past: int) -> R
         mask = torch.cat([run.prompt.mask, gap, mask], dim=1)
     run.prompt, run.length, run.image = ImageColumns.of(mask), mask.shape[1], None
     return run
+
+
+def refuse_unfit(stack: Stack, inputs: Mapping[str, Any], readout: bool) -> None:
+    """Refuse ways of decoding that would give wrong results without a word.
+
+    Raises:
+        EngineError: assisted decoding, which scores several rows in one forward, under a method
+            that acts on the newest row alone; a readout of beams without a cache to follow.
+    """
+    assisted = inputs.get("assistant_model") or inputs.get("prompt_lookup_num_tokens")
+    by_row = [m for m in stack.parts if m.active and any(map(m.overrides, _NEWEST_ROW_VERBS))]
+    if assisted and (by_row or readout):
+        what = " + ".join(map(repr, by_row)) or "a readout"
+        raise EngineError(
+            f"{what} works on one new token at a time, and assisted decoding checks several at "
+            "once; generate without an assistant"
+        )
+    if readout and inputs.get("use_cache") is False:
+        raise EngineError("a readout follows the cache; generate with use_cache=True")
 
 
 def new_readout(view: ModelView, inputs: Mapping[str, Any]) -> Readout:
