@@ -15,7 +15,7 @@ from rich.console import Console
 from seesay.errors import InputError
 from seesay.grounding import Mention
 from seesay.show import page, terminal
-from seesay.show.account import Account, Panel, invented, pieces
+from seesay.show.account import Account, Panel, invented, pieces, totals
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\" ' & {{ 7*1234 }} \x1b[31m \u202e"
 
@@ -103,6 +103,24 @@ def test_a_model_cannot_steer_the_terminal() -> None:
     assert "<script>" in shown  # harmless here
 
 
+def test_totals_count_what_was_invented_and_what_was_missed() -> None:
+    other = Account("agla(alpha=1.0)", "A cup.", [mention("A cup.", "cup")], seconds=0.75)
+    panels = [
+        Panel("a", [ACCOUNT, Account("plain", "", [])], present=PRESENT),
+        Panel("b", [other], present=frozenset({"cup", "fork"})),
+        Panel("truth unknown", [ACCOUNT]),
+    ]
+    agla, plain = totals(panels)
+    assert (agla.label, agla.invented, agla.words, agla.marked) == ("agla(alpha=1.0)", 2, 5, 1)
+    assert (agla.named, agla.present, agla.seconds) == (3, 4, 1.0)
+    assert (plain.invented, plain.named, plain.present, plain.seconds) == (0, 0, 2, None)
+    table = printed(terminal.total_table([agla, plain]))
+    assert "2 of 5 words" in table
+    assert "3 of 4" in table
+    html, _ = reading(*panels)
+    assert "<td>2 of 5 words</td><td>1</td><td>3 of 4</td><td>1.00</td>" in html
+
+
 # ---- page ----------------------------------------------------------------------------------
 
 
@@ -145,7 +163,10 @@ def test_the_page_marks_what_the_terminal_marks() -> None:
     assert "[spoon?]" in marks
     paragraph = "".join(reader.texts["p"])
     assert "A fork, a " in paragraph
-    assert "1.25 s · 4 object words, 2 invented, 2 doubtful" in " ".join(paragraph.split())
+    facts = " ".join("".join(reader.texts["p"] + reader.texts["b"]).split())
+    assert "1.25 s · 4 object words" in facts
+    assert "2 of 2 objects named" in facts
+    assert "2 invented" in facts
 
 
 def test_text_spacing_is_kept_exactly() -> None:
@@ -159,12 +180,14 @@ def test_text_spacing_is_kept_exactly() -> None:
 
 def test_everything_is_escaped() -> None:
     words = [mention(EVIL, "script", doubtful=True, name=EVIL)]
+    accounts = [Account(EVIL, EVIL, words, 0.5)]
     html, reader = reading(
-        Panel(EVIL, [Account(EVIL, EVIL, words)], Image.new("RGB", (9, 9)), frozenset({EVIL}),
-              EVIL, EVIL),
-        title=EVIL, lead=EVIL, protocol={EVIL: EVIL, "nested": {EVIL: EVIL}},
-        totals=[(EVIL, 1, 1, 1, 0.5)],
-    )  # fmt: skip
+        Panel(EVIL, accounts, Image.new("RGB", (9, 9)), frozenset({EVIL}), EVIL, EVIL),
+        Panel(EVIL, accounts, None, frozenset({"other"})),
+        title=EVIL,
+        lead=EVIL,
+        protocol={EVIL: EVIL, "nested": {EVIL: EVIL}},
+    )
     assert "script" not in reader.tags
     assert reader.tags.count("img") == 1
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)

@@ -73,3 +73,49 @@ def is_invented(mention: Mention, present: frozenset[str] | None) -> bool:
 def invented(account: Account, present: frozenset[str] | None) -> int:
     """How many object words of the text are not in the picture."""
     return sum(is_invented(mention, present) for mention in account.mentions)
+
+
+def named(account: Account, present: frozenset[str]) -> int:
+    """How many of the objects in the picture the text names. Fewer invented words are worth little
+    where fewer true ones are said."""
+    return len(present & {mention.name for mention in account.mentions})
+
+
+@dataclass(frozen=True)
+class Total:
+    """One label's texts over several pictures with known truth.
+
+    `invented` of its `words` are not there, `marked` of the invented ones are marked as doubtful;
+    `named` of the `present` objects are said; `seconds` is a picture's mean, None if not measured.
+    """
+
+    label: str
+    invented: int
+    marked: int
+    words: int
+    named: int
+    present: int
+    seconds: float | None
+
+
+def totals(panels: Sequence[Panel]) -> list[Total]:
+    """A total a label, over the panels whose truth is known, in the order of the first panel."""
+    known = [(panel.present, panel.accounts) for panel in panels if panel.present is not None]
+    labels = dict.fromkeys(account.label for _, accounts in known for account in accounts)
+    rows = []
+    for label in labels:
+        mine = [(there, one) for there, every in known for one in every if one.label == label]
+        wrong = [m for there, one in mine for m in one.mentions if is_invented(m, there)]
+        seconds = [one.seconds for _, one in mine if one.seconds is not None]
+        rows.append(
+            Total(
+                label=label,
+                invented=len(wrong),
+                marked=sum(mention.doubtful for mention in wrong),
+                words=sum(len(one.mentions) for _, one in mine),
+                named=sum(named(one, there) for there, one in mine),
+                present=sum(len(there) for there, _ in mine),
+                seconds=sum(seconds) / len(seconds) if seconds else None,
+            )
+        )
+    return rows

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seesay.errors import InputError
-from seesay.show.account import Panel, invented, is_invented, pieces
+from seesay.show.account import Panel, invented, is_invented, named, pieces, totals
 from seesay.show.terminal import printable
 
 if TYPE_CHECKING:
@@ -29,21 +29,19 @@ def render(
     title: str = "seesay",
     lead: str = "",
     protocol: Mapping[str, Any] | None = None,
-    totals: Sequence[tuple[str, int, int, int, float]] = (),
 ) -> str:
     """The page as text. Everything that a model or a user wrote is escaped.
 
     Args:
         panels: pictures with their accounts.
         lead: a sentence or two under the title.
-        totals: rows (label, invented, of these marked, object words, seconds a picture).
         protocol: how the texts were made, printed at the foot.
     """
     return _template().render(
         title=title,
         lead=lead,
         panels=panels,
-        totals=totals,
+        totals=totals(panels) if len(panels) > 1 else [],
         protocol=_rows(protocol or {}),
         truth_known=any(panel.present is not None for panel in panels),
     )
@@ -105,7 +103,7 @@ def _template() -> Template:
     )
     environment.filters["clean"] = printable
     environment.globals.update(
-        data_uri=data_uri, pieces=pieces, invented=invented, is_invented=is_invented
+        data_uri=data_uri, pieces=pieces, invented=invented, named=named, is_invented=is_invented
     )
     return environment.get_template("page.html")
 

@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from seesay.show.account import Account, Panel, invented, is_invented, pieces
+from seesay.show.account import Account, Panel, Total, invented, is_invented, named, pieces
 
 DOUBTFUL, INVENTED = "yellow", "red strike"
 
@@ -81,6 +81,23 @@ def doubt_table(account: Account, present: frozenset[str] | None = None) -> Tabl
     return table
 
 
+def total_table(rows: Iterable[Total]) -> Table:
+    """One row a label: what it invented, what of that is marked, what it named, how fast."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("method", style="cyan")
+    for name in ("invented", "of these marked", "objects named", "seconds a picture"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            printable(row.label),
+            f"{row.invented} of {row.words} words",
+            str(row.marked),
+            f"{row.named} of {row.present}",
+            "" if row.seconds is None else f"{row.seconds:.2f}",
+        )
+    return table
+
+
 def printable(text: str) -> str:
     """`text` without control characters, so that a model cannot steer the terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
@@ -102,3 +119,4 @@ def _facts(account: Account, present: frozenset[str] | None) -> Iterator[str]:
         yield f"{account.seconds:.2f} s"
     if present is not None:
         yield f"{invented(account, present)} of {len(account.mentions)} object words invented"
+        yield f"{named(account, present)} of {len(present)} objects named"
