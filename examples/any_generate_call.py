@@ -1,12 +1,13 @@
 """Methods around any Hugging Face generate call: nothing else in your program changes."""
 
 import seesay
+from seesay import toy
 
 vlm = seesay.load()
 model, processor = vlm.model, vlm.processor
 turn = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is this?"}]}]
 inputs = processor(
-    images=seesay.toy.scene("broken", 7).image,
+    images=toy.scene("broken", 7).image,
     text=processor.apply_chat_template(turn, add_generation_prompt=True),
     return_tensors="pt",
 )
