@@ -76,12 +76,12 @@ def object_turn(scene: Scene, rng: Random) -> Turn:
     placed = rng.choice(scene.objects)
     answer = "Yes."
     if rng.random() < 0.5:
-        answer = f"Yes, there {_be(placed)} {_phrase(placed)} {_where(placed)}."
+        answer = f"Yes, there {_be(placed)} {_phrase(placed)} {where(placed)}."
     return wording.format(with_article(placed.name)), answer
 
 
 def checklist_turn(scene: Scene, rng: Random) -> Turn:
-    """Up to ten things asked about at once; the answer lists those that are there."""
+    """Things asked about at once, up to seven of them absent; the answer lists those there."""
     local, elsewhere = _absences(scene)
     absent = rng.sample(local, min(3, len(local))) + rng.sample(elsewhere, 4)
     asked = sorted(scene.present) + absent  # sorted: a set's order changes from run to run
@@ -93,6 +93,23 @@ def checklist_turn(scene: Scene, rng: Random) -> Turn:
 def checklist(names: Iterable[str]) -> str:
     """The question after several objects: "Is there a fork, a cup in the image?"."""
     return f"Is there {', '.join(map(with_article, names))} in the image?"
+
+
+def noun(placed: Placed) -> str:
+    """The object's name, in the plural if there are two."""
+    return plural(placed.name) if placed.count > 1 else placed.name
+
+
+def where(placed: Placed) -> str:
+    """The third of the picture that the object's centre lies in; sides win over top and bottom."""
+    left, top, right, bottom = placed.box
+    across, down = (left + right) / 2, (top + bottom) / 2
+    for position, (low, high) in ((across, _PLACES[:2]), (down, _PLACES[2:4])):
+        if position < 32:
+            return low
+        if position > 64:
+            return high
+    return _PLACES[4]
 
 
 def well_formed(text: str) -> bool:
@@ -113,14 +130,14 @@ def _opening(context: str, placed: list[Placed], rng: Random) -> str:
 
 
 def _one_more(placed: Placed, before: Placed, rng: Random) -> str:
-    thing, be, where = _phrase(placed), _be(placed), _where(placed)
-    neighbour = _noun(before)
+    thing, be, place = _phrase(placed), _be(placed), where(placed)
+    neighbour = noun(before)
     return rng.choice(
         [
-            f"There {be} {thing} {where}.",
-            f"{thing.capitalize()} can be seen {where}.",
+            f"There {be} {thing} {place}.",
+            f"{thing.capitalize()} can be seen {place}.",
             f"{thing.capitalize()} {be} placed next to the {neighbour}.",
-            f"Additionally, there {be} {thing} {where}.",
+            f"Additionally, there {be} {thing} {place}.",
             f"Near the {neighbour}, there {be} {thing}.",
         ]
     )
@@ -131,8 +148,8 @@ def _describe_object(scene: Scene, rng: Random) -> Turn:
         name = _absent(scene, rng)
         return f"Please describe the {name}.", f"There is no {name} in the image."
     placed = rng.choice(scene.objects)
-    answer = f"There {_be(placed)} {_phrase(placed)} {_where(placed)}."
-    return f"Please describe the {_noun(placed)}.", answer
+    answer = f"There {_be(placed)} {_phrase(placed)} {where(placed)}."
+    return f"Please describe the {noun(placed)}.", answer
 
 
 def _absences(scene: Scene) -> tuple[list[str], list[str]]:
@@ -147,12 +164,8 @@ def _absent(scene: Scene, rng: Random) -> str:
     return rng.choice(local if local and rng.random() < 0.5 else local + elsewhere)
 
 
-def _noun(placed: Placed) -> str:
-    return plural(placed.name) if placed.count > 1 else placed.name
-
-
 def _phrase(placed: Placed) -> str:
-    colored = f"{placed.color} {_noun(placed)}"
+    colored = f"{placed.color} {noun(placed)}"
     return f"two {colored}" if placed.count > 1 else with_article(colored)
 
 
@@ -160,36 +173,39 @@ def _be(placed: Placed) -> str:
     return "are" if placed.count > 1 else "is"
 
 
-def _where(placed: Placed) -> str:
-    """The third of the picture that the object's centre lies in; sides win over top and bottom."""
-    left, top, right, bottom = placed.box
-    across, down = (left + right) / 2, (top + bottom) / 2
-    for position, (low, high) in ((across, _PLACES[:2]), (down, _PLACES[2:4])):
-        if position < 32:
-            return low
-        if position > 64:
-            return high
-    return _PLACES[4]
-
-
 def _grammar() -> re.Pattern[str]:
-    one, many = "|".join(OBJECTS), "|".join(map(plural, OBJECTS))
-    color, context, where = "|".join(COLORS), "|".join(CONTEXTS), "|".join(_PLACES)
-    single, double = rf"an? (?:{color}) (?:{one})", rf"two (?:{color}) (?:{many})"
-    thing, noun = rf"(?:{single}|{double})", rf"(?:{one}|{many})"
-    things, scene = rf"{thing}(?: and {thing})?", rf"an? (?:{context}) scene"
-    be, first = "(?:is|are)", rf"(?:A{single[1:]}|T{double[1:]})"
-    opening = (
-        rf"(?:The image shows {scene} with {things}\.|The image features {things} in {scene}\."
-        rf"|In this (?:{context}) scene, there {be} {things}\.)"
+    """Whole captions: an opening, any number of further sentences, perhaps a closing one."""
+    one, many = _any(OBJECTS), _any(map(plural, OBJECTS))
+    single = rf"{_any(map(with_article, COLORS))} {one}"
+    double = rf"two {_any(COLORS)} {many}"
+    big_single = rf"{_any(with_article(color).capitalize() for color in COLORS)} {one}"
+    big_double = rf"T{double[1:]}"
+    context, scene = _any(CONTEXTS), _any(with_article(f"{c} scene") for c in CONTEXTS)
+    noun, place, thing = _any([one, many]), _any(_PLACES), _any([single, double])
+    and_more = rf"(?: and {thing})?"
+    exists = _any([rf"is {single}", rf"are {double}"])
+    opening = _any(
+        [
+            rf"The image shows {scene} with {thing}{and_more}\.",
+            rf"The image features {thing}{and_more} in {scene}\.",
+            rf"In this {context} scene, there {exists}{and_more}\.",
+        ]
     )
-    more = (
-        rf"(?:There {be} {thing} (?:{where})\.|{first} can be seen (?:{where})\."
-        rf"|{first} {be} placed next to the {noun}\.|Additionally, there {be} {thing} (?:{where})\."
-        rf"|Near the {noun}, there {be} {thing}\.)"
+    one_more = _any(
+        [
+            rf"There {exists} {place}\.",
+            rf"{_any([big_single, big_double])} can be seen {place}\.",
+            rf"{_any([rf'{big_single} is', rf'{big_double} are'])} placed next to the {noun}\.",
+            rf"Additionally, there {exists} {place}\.",
+            rf"Near the {noun}, there {exists}\.",
+        ]
     )
-    closing = rf"Overall, it looks like (?:a typical (?:{context})|{scene})\."
-    return re.compile(rf"{opening}(?: {more})*(?: {closing})?")
+    closing = rf"Overall, it looks like {_any([rf'a typical {context}', scene])}\."
+    return re.compile(rf"{opening}(?: {one_more})*(?: {closing})?")
+
+
+def _any(patterns: Iterable[str]) -> str:
+    return f"(?:{'|'.join(patterns)})"
 
 
 _CAPTION: Final = _grammar()

@@ -1,0 +1,219 @@
+"""Everything that ``docs/toy.md`` tells about one split."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+import numpy as np
+
+from seesay.evaluate.toy.questions import SAMPLINGS, Asked, Sampling, absent, present
+from seesay.evaluate.toy.speaker import Mention, Speaker, Told
+from seesay.evaluate.toy.statistics import (
+    Figure,
+    Floats,
+    Rows,
+    auroc,
+    auroc_within,
+    bootstrap,
+)
+from seesay.toy import DESCRIBE, OBJECTS, Scene, question
+from seesay.toy.captions import checklist, noun, well_formed, where
+
+_HIGHEST_NUMBER: Final = 6
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How well a score tells true from invented objects, plain and within mention number."""
+
+    plain: Figure
+    within: Figure
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One split's figures; rates are shares of one."""
+
+    told: list[Told]
+    texts: dict[str, Figure]
+    ended: float
+    answers: dict[Sampling, tuple[Figure, Figure]]
+    other_turns: dict[str, float]
+    by_number: dict[int, tuple[int, float]]
+    by_difficulty: dict[str, tuple[int, float]]
+    local_inventions: float
+    mentions: tuple[int, int]
+    var: dict[str, Floats]
+    detection: dict[str, Detection]
+
+
+def measure(speaker: Speaker, scenes: Sequence[Scene]) -> Measured:
+    """Let the model describe and answer, and count."""
+    told = speaker.tell([(scene, DESCRIBE) for scene in scenes])
+    mentions = speaker.mentions(told)
+    return Measured(
+        told=told,
+        texts=_texts(told),
+        ended=float(np.mean([t.ended and well_formed(t.text) for t in told])),
+        answers=_answers(speaker, scenes),
+        other_turns=_other_turns(speaker, scenes),
+        by_number=_by_number(mentions),
+        by_difficulty=_by_difficulty(told),
+        local_inventions=_share([m.local for m in mentions if not m.there]),
+        mentions=(sum(m.there for m in mentions), sum(not m.there for m in mentions)),
+        var=_var(mentions),
+        detection=_detection(mentions, len(scenes)),
+    )
+
+
+def _texts(told: Sequence[Told]) -> dict[str, Figure]:
+    """CHAIR and what must stand beside it; an object counts once a text."""
+    counts = np.array([_counts(t) for t in told], float)
+
+    def rate(top: Callable[[Floats], float], bottom: Callable[[Floats], float]) -> Figure:
+        def figure(rows: Rows) -> float:
+            total = counts[rows].sum(0)
+            return top(total) / max(1.0, bottom(total))
+
+        return bootstrap(len(told), figure)
+
+    return {
+        "CHAIR_I": rate(lambda c: c[0], lambda c: c[1]),
+        "CHAIR_S": rate(lambda c: c[2], lambda c: c[5]),
+        "recall": rate(lambda c: c[1] - c[0], lambda c: c[3]),
+        "F1": rate(lambda c: 2 * (c[1] - c[0]), lambda c: c[1] + c[3]),
+        "words": rate(lambda c: c[4], lambda c: c[5]),
+    }
+
+
+def _counts(told: Told) -> tuple[int, ...]:
+    """Invented, named, any invented, present, words, texts."""
+    invented = told.named - told.scene.present
+    present_count, words = len(told.scene.present), len(told.text.split())
+    return len(invented), len(told.named), bool(invented), present_count, words, 1
+
+
+def _answers(speaker: Speaker, scenes: Sequence[Scene]) -> dict[Sampling, tuple[Figure, Figure]]:
+    """Accuracy and yes-ratio of balanced questions, for each way to choose what is absent."""
+    positive = _ask(speaker, scenes, present(scenes, seed=0))
+    result: dict[Sampling, tuple[Figure, Figure]] = {}
+    for sampling in SAMPLINGS:
+        counts = positive + _ask(speaker, scenes, absent(scenes, sampling, seed=0))
+        result[sampling] = _ratio(counts, 0), _ratio(counts, 1)
+    return result
+
+
+def _ask(speaker: Speaker, scenes: Sequence[Scene], asked: Sequence[Asked]) -> Floats:
+    """(scenes, 3) right answers, answers that say yes, questions."""
+    told = speaker.tell([(scenes[a.row], question(a.name)) for a in asked], longest=12)
+    counts = np.zeros((len(scenes), 3))
+    for a, t in zip(asked, told, strict=True):
+        word = t.text.rstrip(".").split(",")[0]
+        counts[a.row] += (word == ("Yes" if a.there else "No"), word == "Yes", 1)
+    return counts
+
+
+def _ratio(counts: Floats, column: int) -> Figure:
+    def figure(rows: Rows) -> float:
+        total = counts[rows].sum(0)
+        return float(total[column] / total[-1])
+
+    return bootstrap(len(counts), figure)
+
+
+def _other_turns(speaker: Speaker, scenes: Sequence[Scene]) -> dict[str, float]:
+    """Descriptions of one object, and checklists."""
+    rng = Random("other turns")
+    there = [rng.choice(scene.objects) for scene in scenes]
+    described = speaker.tell(
+        [(s, f"Please describe the {noun(o)}.") for s, o in zip(scenes, there, strict=True)]
+    )
+    missing = [rng.choice(sorted(set(OBJECTS) - scene.present)) for scene in scenes]
+    denied = speaker.tell(
+        [(s, f"Please describe the {o}.") for s, o in zip(scenes, missing, strict=True)]
+    )
+    lists = []
+    for scene, a in zip(scenes, missing, strict=True):
+        names = sorted(scene.present) + rng.sample(sorted(set(OBJECTS) - scene.present - {a}), 5)
+        rng.shuffle(names)
+        lists.append((scene, checklist(names)))
+    listed = speaker.tell(lists)
+    hits = sum(len(t.named & t.scene.present) for t in listed)
+    return {
+        "“Please describe the fork.”: colour right": _share(
+            [f" {o.color} " in t.text for t, o in zip(described, there, strict=True)]
+        ),
+        "“Please describe the fork.”: place right": _share(
+            [f" {where(o)}." in t.text for t, o in zip(described, there, strict=True)]
+        ),
+        "“Please describe the fork.”, absent: denied": _share(
+            ["There is no" in t.text for t in denied]
+        ),
+        "checklist: precision": hits / max(1, sum(len(t.named) for t in listed)),
+        "checklist: recall": hits / sum(len(t.scene.present) for t in listed),
+    }
+
+
+def _by_number(mentions: Sequence[Mention]) -> dict[int, tuple[int, float]]:
+    """Mention number -> how many, share of inventions."""
+    groups: dict[int, list[bool]] = defaultdict(list)
+    for mention in mentions:
+        groups[min(mention.number, _HIGHEST_NUMBER)].append(not mention.there)
+    return {number: (len(g), _share(g)) for number, g in sorted(groups.items())}
+
+
+def _by_difficulty(told: Sequence[Told]) -> dict[str, tuple[int, float]]:
+    """Difficulty -> how many objects, share of them that the texts name."""
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for t in told:
+        for placed in t.scene.objects:
+            groups[placed.difficulty].append(placed.name in t.named)
+    return {kind: (len(g), _share(g)) for kind, g in sorted(groups.items())}
+
+
+def _var(mentions: Sequence[Mention]) -> dict[str, Floats]:
+    """Mean attention mass on the image by layer, for true and invented objects."""
+    rows = {}
+    for kind, there in (("true", True), ("invented", False)):
+        chosen = [m for m in mentions if m.there == there]
+        if chosen:
+            rows[f"{kind}, predicting row"] = np.mean([m.var for m in chosen], 0)
+            rows[f"{kind}, own row"] = np.mean([m.var_own for m in chosen], 0)
+    return rows
+
+
+def _detection(mentions: Sequence[Mention], scenes: int) -> dict[str, Detection]:
+    """AUROC of each score; higher scores speak for the object."""
+    there = np.array([m.there for m in mentions])
+    number = np.array([m.number for m in mentions])
+    row = np.array([m.row for m in mentions])
+    by_scene = [np.flatnonzero(row == scene) for scene in range(scenes)]
+    scores = {
+        "log-probability": [m.log_probability for m in mentions],
+        "SVAR, all layers, predicting row": [m.var.sum() for m in mentions],
+        "SVAR, all layers, own row": [m.var_own.sum() for m in mentions],
+        "position (earlier is truer)": [-m.position for m in mentions],
+        "mention number (lower is truer)": [-m.number for m in mentions],
+    }
+    result = {}
+    for name, values in scores.items():
+        score = np.array(values, float)
+
+        def plain(rows: Rows, score: Floats = score) -> float:
+            at = np.concatenate([by_scene[r] for r in rows])
+            return auroc(there[at], score[at])
+
+        def within(rows: Rows, score: Floats = score) -> float:
+            at = np.concatenate([by_scene[r] for r in rows])
+            return auroc_within(there[at], score[at], number[at])
+
+        result[name] = Detection(bootstrap(scenes, plain), bootstrap(scenes, within))
+    return result
+
+
+def _share(values: Sequence[bool]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
