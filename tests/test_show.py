@@ -115,10 +115,10 @@ def test_totals_count_what_was_invented_and_what_was_missed() -> None:
     assert (agla.named, agla.present, agla.seconds) == (3, 4, 1.0)
     assert (plain.invented, plain.named, plain.present, plain.seconds) == (0, 0, 2, None)
     table = printed(terminal.total_table([agla, plain]))
-    assert "2 of 5 words" in table
+    assert "2 of 5" in table
     assert "3 of 4" in table
     html, _ = reading(*panels)
-    assert "<td>2 of 5 words</td><td>1</td><td>3 of 4</td><td>1.00</td>" in html
+    assert "<td>2 of 5</td><td>1</td><td>3 of 4</td><td>1.00</td>" in html
 
 
 # ---- page ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from seesay import patches, toy
 from seesay.asking import inputs_for
 from seesay.engine import Stack, parse
 from seesay.errors import EngineError, InputError, MethodError, ModelError
+from seesay.evaluate import reference
 from seesay.grounding import Reference, Vocabulary
 from seesay.grounding.risk import REFERENCE_FILE, UNCALIBRATED
 from seesay.methods import REGISTRY
@@ -247,6 +248,7 @@ def test_the_record_is_json_and_names_its_protocol(vlm) -> None:
     assert record["schema"] == "seesay.seen/1"
     assert record["text"] == seen.text
     protocol = record["protocol"]
+    assert "not probabilities; the method's own effect" in protocol["risk"]
     assert (protocol["model"], protocol["method"], protocol["seed"]) == ("llava", "farsight", 4)
     assert protocol["decoding"] == {"max_new_tokens": 8, "num_beams": 1, "do_sample": False}
     assert set(protocol["versions"]) == {"seesay", "torch", "transformers"}
@@ -298,6 +300,31 @@ def test_load_finds_the_reference_of_these_weights_only(checkpoints) -> None:
         assert load(folder).reference is None
     finally:
         file.unlink()
+
+
+def test_making_a_reference(vlm, monkeypatch) -> None:
+    with pytest.raises(InputError, match="too few for ranks"):
+        reference.make(vlm, scenes=2)
+    found = list(reference.cases(vlm, 6, first_seed=50))
+    true = [case.scores for case in found if case.there]
+    assert true, "the random model names a few objects by chance"
+    for case in found[:3]:
+        assert set(case.scores) == {"logprob", "entropy", "svar", "position"}
+    monkeypatch.setattr(reference, "FEWEST", 1)
+    made = reference.make(vlm, scenes=6, first_seed=50)
+    assert made.mentions == len(true)
+    assert made.layers == (0, 2)
+    assert (made.logprob[0], made.logprob[-1]) == (
+        min(scores["logprob"] for scores in true),
+        max(scores["logprob"] for scores in true),
+    )
+    assert "seeds 50 to 55" in made.made_from
+    assert any("AUROC" in line for line in reference.table(found, made))
+
+
+def test_auroc_by_hand() -> None:
+    assert reference.auroc([2.0, 3.0], [1.0, 2.0]) == 0.875  # 3 wins and a tie of 4 pairs
+    assert reference.auroc([0.0], [1.0]) == 0.0
 
 
 # ---- bad input -----------------------------------------------------------------------------

@@ -96,6 +96,11 @@ class Asked:
         chosen = method_of(method)
         return cls(prompt, chosen, decoding, seed, vocabulary, batch_size, on_token)
 
+    @property
+    def plain(self) -> bool:
+        """Whether the model is asked without any method."""
+        return not self.method.methods
+
     def arguments(self) -> dict[str, Any]:
         """What `generate` takes beside the inputs."""
         arguments = self.decoding

@@ -248,7 +248,7 @@ class VLM:
             dtype=str(self.model.dtype).removeprefix("torch."),
             device=str(self.model.device),
             vocabulary=words.name,
-            risk=self.scale,
+            risk=self.scale if asked.plain else self.scale + _UNDER_A_METHOD,
             versions=_versions(),
         )
         return Seen(
@@ -262,6 +262,10 @@ class VLM:
             present=picture.present if words is picture.vocabulary else None,
             picture=picture.image,
         )
+
+
+# A method moves the scores themselves: Attention Lens raises every SVAR, for instance.
+_UNDER_A_METHOD = "; the method's own effect on the scores is not allowed for"
 
 
 @lru_cache

@@ -11,6 +11,9 @@ how unusual the mention's evidence is.
   least). That order alone cannot say that anything is wrong, so a word is marked by a fixed limit
   on its probability, `MARK_PROBABILITY`, untuned.
 
+A reference is made with the plain model. A method moves the scores of true and invented words alike
+(Attention Lens raises every SVAR), so ranks under a method are rougher, and the protocol says so.
+
 Evidence is the log-probability's rank and, with the smaller weight `SVAR_WEIGHT`, SVAR's.
 """
 

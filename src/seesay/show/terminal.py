@@ -85,12 +85,12 @@ def total_table(rows: Iterable[Total]) -> Table:
     """One row a label: what it invented, what of that is marked, what it named, how fast."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("method", style="cyan")
-    for name in ("invented", "of these marked", "objects named", "seconds a picture"):
+    for name in ("invented words", "of these marked", "objects named", "seconds a picture"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
             printable(row.label),
-            f"{row.invented} of {row.words} words",
+            f"{row.invented} of {row.words}",
             str(row.marked),
             f"{row.named} of {row.present}",
             "" if row.seconds is None else f"{row.seconds:.2f}",
