@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import TextStreamer
+from transformers import LlamaForCausalLM, TextStreamer
 from transformers.masking_utils import AttentionMaskInterface
 from transformers.modeling_utils import AttentionInterface
 
 import families
 import oracles
 from seesay.engine import Method
-from seesay.errors import EngineError, MethodError
+from seesay.errors import EngineError, InputError, MethodError, ModelError
 from seesay.methods import AGLA, AttentionLens, FarSight
+from seesay.models import ModelView
 
 METHODS = [
     AttentionLens(alpha=0.6, layers=(0, 3)),
@@ -233,6 +234,28 @@ def test_a_family_that_the_hooks_do_not_reach_is_not_silently_plain():
     with AttentionLens()(model), pytest.raises(EngineError, match="no effect"):
         model.generate(**batch)
     assert model.generate is elsewhere
+
+
+def test_a_text_only_decoder_takes_its_image_columns_from_the_caller():
+    """The same decoder, driven by embeddings, says what it says inside its VLM."""
+    model, _, batch = oracles.built("llava")
+    method = AttentionLens(alpha=0.55, layers=(3, 3)) + FarSight(sigma=0.3)
+    with method(model):
+        expected = model(**batch).logits[:, -1]
+    text = LlamaForCausalLM(model.config.text_config).eval()
+    text.model.load_state_dict(model.model.language_model.state_dict())
+    text.lm_head.load_state_dict(model.lm_head.state_dict())
+    columns = batch["input_ids"] == model.config.image_token_id
+    embeds = model.get_input_embeddings()(batch["input_ids"])
+    embeds[columns] = torch.cat(list(ModelView.of(model).encode_images(**batch).pooler_output))
+    inputs = {"inputs_embeds": embeds, "attention_mask": batch["attention_mask"]}
+    with method(text, image_columns=columns):
+        assert (text(**inputs).logits[:, -1] - expected).abs().max() < 1e-4
+        assert text.generate(**inputs, max_new_tokens=3, pad_token_id=0).shape == (3, 3)
+    with method(text, image_columns=columns[:, 1:]), pytest.raises(InputError, match="shape"):
+        text(**inputs)
+    with pytest.raises(ModelError, match="no vision"):
+        method(text)
 
 
 def test_layers_outside_the_model_are_refused_by_name():

@@ -42,14 +42,18 @@ class ModelView:
     processor: Any | None = None
 
     @classmethod
-    def of(cls, model: Any, processor: Any | None = None) -> ModelView:
+    def of(cls, model: Any, processor: Any | None = None, *, vision: bool = True) -> ModelView:
         """Find the parts of `model`.
+
+        Args:
+            vision: False takes a text-only decoder too; who asks knows its image columns.
 
         Raises:
             ModelError: no vision, image by cross-attention, encoder-decoder, or attention that
                 cannot be replaced; the message names the family and the remedy.
         """
-        refuse_unsupported(model.config)
+        if vision:
+            refuse_unsupported(model.config)
         decoder = model.get_decoder()
         parent, layers = _layers(model, decoder)
         if not decoder.is_backend_compatible():

@@ -52,6 +52,7 @@ class Composable:
         *,
         processor: Any = None,
         images: list[Any] | None = None,
+        image_columns: Tensor | None = None,
         readout: bool = False,
     ) -> Session:
         """Open a session on `model`: ``with method(model): model.generate(...)``.
@@ -60,12 +61,19 @@ class Composable:
             model: any Hugging Face vision-language model that `ModelView.of` accepts.
             processor: its processor; methods that need to know what a black pixel is ask it.
             images: the original pictures, for matchers that look at them at their own size.
+            image_columns: (batch, columns) bool, for a decoder whose prompts do not say themselves
+                which columns are image: a text-only model driven by `inputs_embeds`.
             readout: record attention to the image and token log-probabilities (`Session.record`).
         """
         from seesay.engine.session import Session
 
         return Session(
-            model, Stack(self.methods), processor=processor, images=images, readout=readout
+            model,
+            Stack(self.methods),
+            processor=processor,
+            images=images,
+            image_columns=image_columns,
+            readout=readout,
         )
 
 

@@ -37,7 +37,7 @@ class Session:
     Args:
         model: a Hugging Face vision-language model.
         stack: the methods; ``Stack()`` for none.
-        processor, images, readout: see `Method.__call__`.
+        processor, images, image_columns, readout: see `Method.__call__`.
 
     Raises:
         ModelError: the model has no image columns or does not use transformers' attention table.
@@ -52,11 +52,13 @@ class Session:
         *,
         processor: Any = None,
         images: list[Any] | None = None,
+        image_columns: Tensor | None = None,
         readout: bool = False,
     ) -> None:
-        self.view = ModelView.of(model, processor)
+        self.view = ModelView.of(model, processor, vision=image_columns is None)
         self.stack = stack
         self.images = images
+        self.image_columns = image_columns
         self.run: Run | None = None
         self.record: Record | None = None
         self._readout = readout
@@ -132,7 +134,9 @@ class Session:
             self.run.readout = readout
         output = self._generate(**{**kwargs, "return_dict_in_generate": True})
         beams = output.get("beam_indices")
-        new_tokens = output.sequences[:, kwargs["input_ids"].shape[1] :]
+        # Without input ids, generate returns the new tokens alone.
+        ids = kwargs.get("input_ids")
+        new_tokens = output.sequences[:, 0 if ids is None else ids.shape[1] :]
         self.record = readout.record(new_tokens, None if beams is None else beams.cpu())
         return output if wants_dict else output.sequences
 
@@ -142,7 +146,9 @@ class Session:
         if not past:
             self._preparing = True
             try:
-                self.run = start.new_run(self.view, self.stack, inputs, self.images)
+                self.run = start.new_run(
+                    self.view, self.stack, inputs, self.images, self.image_columns
+                )
             finally:
                 self._preparing = False
         elif self.run is None or self.run.cache is not cache:
@@ -197,6 +203,8 @@ class Session:
                 "with return_dict=True"
             )
         run.cache = output.get("past_key_values")
+        if output.get("logits") is None:  # a decoder without its head
+            return output
         plain = output.logits[: run.rows]
         if any(m.active and m.overrides("fold") for m in self.stack.parts):
             output.logits = streams.folded(output.logits, self.stack, run)

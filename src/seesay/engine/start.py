@@ -12,7 +12,7 @@ from torch import Tensor
 from seesay.engine.method import Method, Stack
 from seesay.engine.readout import Readout
 from seesay.engine.run import ImageColumns, Prompt, Run
-from seesay.errors import EngineError
+from seesay.errors import EngineError, InputError
 from seesay.models import ModelView
 
 # Verbs whose row is the newest one; the others treat every row alike.
@@ -20,14 +20,24 @@ _NEWEST_ROW_VERBS = ("score_bias", "compact", "fold")
 
 
 def new_run(
-    view: ModelView, stack: Stack, inputs: Mapping[str, Any], images: list[Any] | None
+    view: ModelView,
+    stack: Stack,
+    inputs: Mapping[str, Any],
+    images: list[Any] | None = None,
+    image_columns: Tensor | None = None,
 ) -> Run:
     """A run for these inputs of generate or forward.
 
+    Args:
+        images: the original pictures, if they are at hand.
+        image_columns: (batch, columns) bool; None reads them from the input ids.
+
     Raises:
         EngineError: no input ids, or a second image in a prefill in chunks.
+        InputError: `image_columns` of another shape than the prompt.
     """
-    mask = _image_columns(view, inputs)
+    mask = _image_columns(view, inputs) if image_columns is None else image_columns.bool()
+    _check_shape(mask, inputs)
     run = Run(view, ImageColumns.of(mask), mask.shape[1])
     prompt = Prompt(view, inputs, mask, images)
     for method in stack.parts:
@@ -103,6 +113,16 @@ def _image_columns(view: ModelView, inputs: Mapping[str, Any]) -> Tensor:
     if inputs.get("input_ids") is None:
         raise EngineError("a session needs input_ids: image columns are read from them")
     return view.image_columns(**inputs)
+
+
+def _check_shape(mask: Tensor, inputs: Mapping[str, Any]) -> None:
+    ids = inputs.get("input_ids")
+    prompt = inputs["inputs_embeds"] if ids is None else ids
+    if mask.shape != prompt.shape[:2]:
+        raise InputError(
+            f"image_columns has shape {tuple(mask.shape)}, the prompt {tuple(prompt.shape[:2])} "
+            "(batch, columns); give one bool for every column of the prompt"
+        )
 
 
 def _takes_features(model: Any) -> bool:
