@@ -154,12 +154,14 @@ class VLM:
     def all_methods(self) -> list[AnyMethod]:
         """The plain model, then every registered method that fits this one, with its defaults."""
         misfits = self.misfits()
-        fitting = [kind() for name, kind in methods.REGISTRY.items() if name not in misfits]
+        known = sorted(methods.REGISTRY.items())
+        fitting = [k() for name, k in known if k.standalone and name not in misfits]
         return [Stack(), *fitting]
 
     def misfits(self) -> dict[str, str]:
         """The registered methods that cannot run on this model, by name, and why."""
-        reasons = {name: self.fits(kind()) for name, kind in methods.REGISTRY.items()}
+        kinds = {name: kind for name, kind in methods.REGISTRY.items() if kind.standalone}
+        reasons = {name: self.fits(kind()) for name, kind in kinds.items()}
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def fits(self, method: str | AnyMethod) -> str | None:

@@ -87,6 +87,7 @@ class Method(Composable):
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
     paper: ClassVar[str] = ""
+    standalone: ClassVar[bool] = True  # False for one that needs another method to act on
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -178,12 +179,16 @@ class Method(Composable):
         """β of the adaptive plausibility cut: tokens under ``max(plain) + ln β`` become −inf."""
         return 0.0
 
+    @property
+    def opens_below(self) -> float | None:
+        """Act only where the plain model's highest probability is under this; None is always."""
+        return None
+
     # ---- helpers for subclasses ------------------------------------------------------------
 
-    @classmethod
-    def overrides(cls, verb: str) -> bool:
-        """Whether this class gives `verb` a meaning of its own."""
-        return getattr(cls, verb) is not getattr(Method, verb)
+    def overrides(self, verb: str) -> bool:
+        """Whether this method gives `verb` a meaning of its own."""
+        return getattr(type(self), verb) is not getattr(Method, verb)
 
     def _require(self, ok: bool, field: str, reason: str) -> None:
         """Raise `MethodError` naming the method, the field, its value and the reason."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from seesay.engine.method import REGISTRY, AnyMethod, Method, Stack
@@ -44,13 +44,22 @@ def _method(node: ast.expr, text: str) -> AnyMethod:
     if isinstance(node, ast.Name):
         return _build(node.id, {})
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.args:
+        # Only a method may stand without a field's name: gate(agla, below=0.9).
+        inner = [_method(argument, text) for argument in node.args if _names_method(argument)]
+        if len(inner) != len(node.args) or len(inner) > 1:
             raise MethodError(f"method {text!r}: fields go by name, such as alpha=0.4")
-        return _build(node.func.id, {str(k.arg): _value(k, text) for k in node.keywords})
+        values = {str(k.arg): _value(k, text) for k in node.keywords}
+        return _build(node.func.id, {"method": inner[0], **values} if inner else values)
     raise MethodError(f"method {text!r} is not of the form 'name(field=value) + name'")
 
 
+def _names_method(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name | ast.Call)
+
+
 def _value(keyword: ast.keyword, text: str) -> Any:
+    if _names_method(keyword.value):
+        return _method(keyword.value, text)
     try:
         return ast.literal_eval(keyword.value)
     except ValueError:
@@ -71,6 +80,9 @@ def _build(name: str, values: dict[str, Any]) -> AnyMethod:
         written = name.replace("_", "-")
         raise MethodError(f"unknown method {written!r}; {nearest(written, [*REGISTRY, PLAIN])}")
     _check_fields(cls, values)
+    missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]  # type: ignore[arg-type]
+    if missing:
+        raise MethodError(f"{cls.name}: {missing[0]} is missing, such as {cls.name}(agla)")
     return cls(**values)
 
 

@@ -33,6 +33,8 @@ class Record:
             the order of the prompt; mean over heads and over the middle layers (5 to 18 of 32, by
             relative depth). NaN behind a prompt's last image token and under a compacted cache,
             whose entries stand for no one token.
+        acted: (sequences, tokens) 1 where a gated method acted, 0 where the model was sure; None
+            without a gate.
     """
 
     tokens: Tensor
@@ -41,6 +43,7 @@ class Record:
     entropy: Tensor
     var: Tensor
     image_attention: Tensor
+    acted: Tensor | None = None
 
 
 @dataclass
@@ -53,6 +56,7 @@ class _Step:
     folded: Tensor
     entropy: Tensor  # (rows,)
     ends: Tensor  # (rows, 2, end tokens) plain and folded log-probability of ending here
+    acted: Tensor | None  # (rows,)
     parents: Tensor | None = None  # (children,) the row that each row of the next step came from
     tokens: Tensor | None = None  # (children,)
     chosen: Tensor | None = None  # (children, 2) plain and folded log-probability of the token
@@ -76,6 +80,7 @@ class Readout:
         self._gaze: Tensor | None = None
         self._image: ImageColumns | None = None
         self._beams: Tensor | None = None
+        self._first_look: tuple[Tensor | None, Tensor | None] = (None, None)
 
     # ---- while the model runs --------------------------------------------------------------
 
@@ -104,8 +109,25 @@ class Readout:
             self._gaze = share if self._gaze is None else self._gaze + share
             self._image = image
 
-    def take_logits(self, plain: Tensor, folded: Tensor) -> None:
-        """The last position's logits before and after the fold, (rows, vocabulary)."""
+    def look_again(self) -> None:
+        """The step at hand is computed a second time; see `keep`."""
+        self._first_look = self._var, self._gaze
+        self._var = self._gaze = None
+
+    def keep(self, doubt: Tensor) -> None:
+        """Keep the second look of the rows in `doubt` (rows,) and the first one of the others."""
+        var, gaze = self._first_look
+        if var is not None and self._var is not None:
+            self._var = torch.where(doubt[:, None, None], self._var, var)
+        if gaze is not None and self._gaze is not None:
+            self._gaze = torch.where(doubt[:, None], self._gaze, gaze)
+
+    def take_logits(self, plain: Tensor, folded: Tensor, acted: Tensor | None) -> None:
+        """The last position's logits before and after the fold, (rows, vocabulary).
+
+        Args:
+            acted: (rows,) whether a gated method acted.
+        """
         own = plain.float().log_softmax(-1)
         final = own if folded is plain else folded.float().log_softmax(-1)
         entropy = torch.special.entr(own.exp()).sum(-1)
@@ -115,7 +137,13 @@ class Readout:
             var = torch.zeros(len(own), *self._shape, device=own.device)
         self._steps.append(
             _Step(
-                var, self._gaze, own, final, entropy, torch.stack([own[:, ends], final[:, ends]], 1)
+                var,
+                self._gaze,
+                own,
+                final,
+                entropy,
+                torch.stack([own[:, ends], final[:, ends]], 1),
+                acted,
             )
         )
 
@@ -139,6 +167,7 @@ class Readout:
         var = torch.full((count, length, *self._shape), math.nan)
         widest = 0 if self._image is None else int(self._image.mask.sum(1).max())
         gaze = torch.full((count, length, widest), math.nan)
+        acted = torch.full((count, length), math.nan)
         for i in range(count):
             for t in range(min(length, len(self._steps))):
                 token = int(new_tokens[i, t])
@@ -152,9 +181,20 @@ class Readout:
                     gaze[i, t, : len(own)] = step.gaze[row, own].cpu()
                 scores[i, t, :2] = self._chosen(step, row, token)
                 scores[i, t, 2] = step.entropy[row]
+                if step.acted is not None:
+                    acted[i, t] = step.acted[row]
                 if token in self._ends:
                     break
-        return Record(new_tokens, scores[..., 1], scores[..., 0], scores[..., 2], var, gaze)
+        gated = any(step.acted is not None for step in self._steps)
+        return Record(
+            new_tokens,
+            logprob=scores[..., 1],
+            plain_logprob=scores[..., 0],
+            entropy=scores[..., 2],
+            var=var,
+            image_attention=gaze,
+            acted=acted if gated else None,
+        )
 
     def _settle(self, step: _Step, tokens: Tensor) -> None:
         """The tokens that step's rows chose are known: keep their values, drop the rest."""

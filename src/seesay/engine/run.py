@@ -103,6 +103,7 @@ class Run:
         cache: the key-value cache of the last forward.
         readout: what is being recorded, or None.
         state: whatever methods keep during the run, by method.
+        acted: (rows,) whether a gated method acted in the newest step; None without a gate.
         last_rows: by layer, the newest row of attention, for methods that compact.
     """
 
@@ -119,4 +120,5 @@ class Run:
     cache: Any = None
     readout: Readout | None = None
     state: dict[Method, Any] = field(default_factory=dict)
+    acted: Tensor | None = None
     last_rows: dict[int, LastRow] = field(default_factory=dict)

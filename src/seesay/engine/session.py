@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from seesay.engine import start, streams
+from seesay.engine import gate, start, streams
 from seesay.engine.attention import Call, attend
 from seesay.engine.compaction import compact
 from seesay.engine.method import Stack
@@ -63,6 +63,12 @@ class Session:
         self.record: Record | None = None
         self._readout = readout
         self._plans = plan_layers(self.view, stack, readout)
+        self._gate = gate.gated_in_layers(stack)
+        self._sure_plans = self._plans
+        if self._gate is not None:
+            others = Stack(tuple(m for m in stack.parts if m is not self._gate))
+            self._sure_plans = plan_layers(self.view, others, readout)
+        self._looking_again = False
         self._compacts = {i: p.compact for i, p in self._plans.items() if p.compact}
         self._undo = ExitStack()
         self._generating = False
@@ -205,15 +211,34 @@ class Session:
         run.cache = output.get("past_key_values")
         if output.get("logits") is None:  # a decoder without its head
             return output
+        if self._gate is not None and run.seen >= run.length:
+            output = self._look_again(model, kwargs, output)
         plain = output.logits[: run.rows]
         if any(m.active and m.overrides("fold") for m in self.stack.parts):
             output.logits = streams.folded(output.logits, self.stack, run)
             streams.narrow(output, run.rows)
         if run.readout is not None and run.seen >= run.length:
-            run.readout.take_logits(plain[:, -1], output.logits[:, -1])
+            run.readout.take_logits(plain[:, -1], output.logits[:, -1], run.acted)
         if self._compacts and run.cache is not None:
             compact(self._compacts, run)
         return output
+
+    def _look_again(self, model: nn.Module, kwargs: dict[str, Any], output: Any) -> Any:
+        """The step once more with the gated method, in the rows that are in doubt."""
+        run, method = self.run, self._gate
+        if run is None or method is None or method.opens_below is None:
+            return output
+
+        def forward() -> Any:
+            self._looking_again = True
+            try:
+                return model.forward(**kwargs)  # not model(): hooks have had their turn
+            finally:
+                self._looking_again = False
+
+        ids = kwargs.get("input_ids")
+        queries = (kwargs["inputs_embeds"] if ids is None else ids).shape[1]
+        return gate.look_again(output, run, method.opens_below, queries, forward)
 
     def _attend(
         self,
@@ -226,7 +251,8 @@ class Session:
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         layer = getattr(module, "layer_idx", None)
-        plan = None if layer is None else self._plans.get(layer)
+        plans = self._plans if self._looking_again else self._sure_plans
+        plan = None if layer is None else plans.get(layer)
         run = self.run
         if layer is None or plan is None or run is None or run.image is None:
             return self._original(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from seesay.engine.gate import doubtful
 from seesay.engine.kernel import precise
 from seesay.errors import EngineError
 
@@ -63,16 +64,24 @@ def folded(logits: Tensor, stack: Stack, run: Run) -> Tensor:
     parts = precise(logits).chunk(run.streams)
     plain = parts[0]
     own = dict(zip(run.overrides, parts[1:], strict=True))
-    fused, cut = plain, 0.0
+    fused = plain
+    cut = torch.zeros_like(plain[..., :1])  # a gate may leave some rows uncut
     for method in stack.parts:
-        if method.active and method.overrides("fold"):
-            term = method.fold(plain, own.get(method), run)
-            if term is not None:
-                fused, cut = fused + term, max(cut, method.plausibility)
-    if cut > 0:
-        floor = plain.amax(-1, keepdim=True) + math.log(cut)
-        fused = fused.masked_fill(plain < floor, -math.inf)
-    return fused
+        if not (method.active and method.overrides("fold")):
+            continue
+        term = method.fold(plain, own.get(method), run)
+        if term is None:
+            continue
+        if method.opens_below is not None:
+            acts = doubtful(plain, method.opens_below)[..., None]  # (rows, positions, 1)
+            run.acted = acts[:, -1, 0]
+            term = term.masked_fill(~acts, 0.0)
+            cut = torch.where(acts, cut.clamp(min=method.plausibility), cut)
+        else:
+            cut = cut.clamp(min=method.plausibility)
+        fused = fused + term
+    floor = plain.amax(-1, keepdim=True) + cut.log()  # −inf without a cut
+    return fused.masked_fill(plain < floor, -math.inf)
 
 
 def pair_cache(cache: Any, run: Run) -> None:

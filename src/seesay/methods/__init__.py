@@ -6,5 +6,6 @@ from seesay.engine import REGISTRY, parse
 from seesay.methods.agla import AGLA
 from seesay.methods.attention_lens import AttentionLens
 from seesay.methods.farsight import FarSight
+from seesay.methods.gate import Gate
 
-__all__ = ["AGLA", "REGISTRY", "AttentionLens", "FarSight", "parse"]
+__all__ = ["AGLA", "REGISTRY", "AttentionLens", "FarSight", "Gate", "parse"]

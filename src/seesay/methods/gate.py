@@ -1,0 +1,94 @@
+"""A gate: let any method act only where the plain model is in doubt.
+
+The idea: a fixed strength is too weak at some steps and too strong at others, and most tokens
+("the", "of", the rest of a word) need no help at all. A step whose most probable token has a
+probability of at least `below` stays as the plain model has it.
+
+    acts at step t  ⇔  max softmax(logits_t) < below
+
+A second stream's logits are left out where the first stream is sure. A method that acts in layers
+is computed a second time in the steps that are in doubt, whose cache entries are replaced; rows of
+a batch that are sure keep theirs. So a gated method in layers costs one more forward for every
+step in doubt, and nothing else. `Record.acted` says where it acted.
+
+Ours; the same need is seen by confidence-gated decoders such as AdaVBoost (arXiv 2602.13600).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from seesay.engine import Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seesay.engine.attention import Call
+    from seesay.engine.run import Prompt, Run
+    from seesay.models import ModelView
+
+
+@dataclass(frozen=True, repr=False)
+class Gate(Method):
+    """Another method, where the plain model is in doubt.
+
+    Attributes:
+        method: the method that may act.
+        below: it acts where the highest probability is under this, 0 to 1; 0 is the plain model.
+    """
+
+    name: ClassVar[str] = "gate"
+    summary: ClassVar[str] = "lets another method act only where the plain model is in doubt"
+    paper: ClassVar[str] = "seesay's own"
+    standalone: ClassVar[bool] = False
+
+    method: Method
+    below: float = 0.9
+
+    def __post_init__(self) -> None:
+        single = isinstance(self.method, Method) and not isinstance(self.method, Gate)
+        self._require(single, "method", "must be one method, such as gate(agla, below=0.9)")
+        self._require_number("below", 0, 1)
+
+    @property
+    def active(self) -> bool:
+        return self.method.active and self.below > 0
+
+    @property
+    def opens_below(self) -> float:
+        return self.below
+
+    @property
+    def plausibility(self) -> float:
+        return self.method.plausibility
+
+    def at_zero(self) -> Gate:
+        return replace(self, below=0.0)
+
+    def overrides(self, verb: str) -> bool:
+        return self.method.overrides(verb)
+
+    def acts_in(self, view: ModelView) -> Collection[int]:
+        return self.method.acts_in(view)
+
+    # ---- the verbs are the method's --------------------------------------------------------
+
+    def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
+        return self.method.prepare(prompt)
+
+    def rewrite_qk(self, call: Call) -> Tensor | None:
+        return self.method.rewrite_qk(call)
+
+    def key_scale(self, call: Call) -> Tensor | None:
+        return self.method.key_scale(call)
+
+    def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
+        return self.method.score_bias(call, scores)
+
+    def sink_logmass(self, call: Call) -> Tensor | float | None:
+        return self.method.sink_logmass(call)
+
+    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
+        return self.method.fold(plain, own, run)
