@@ -17,6 +17,7 @@ from seesay import toy
 from seesay.cli import run
 from seesay.methods import REGISTRY
 
+STANDALONE = [name for name, kind in REGISTRY.items() if kind.standalone]
 SHORT = ["--max-new-tokens", "8"]
 
 
@@ -123,7 +124,7 @@ def test_compare(seesay, model, photo, tmp_path) -> None:
     status, out, err = seesay("compare", photo, *model, *SHORT, "--report", report)
     assert status == 0
     assert err == f"seesay: wrote {report}\n"
-    for name in ("plain", *REGISTRY):
+    for name in ("plain", *STANDALONE):
         assert any(line.startswith(f"  {name}  ") for line in out.splitlines())
         assert f"<h3>{name}</h3>" in report.read_text(encoding="utf-8")
     some = ["--methods", "plain; attention-lens(alpha=0.3) + farsight", "--json"]
@@ -159,8 +160,8 @@ def test_doctor(seesay, model) -> None:
     assert {"python", "torch", "transformers", "model", "decoder"} <= facts.keys()
     assert "4 layers, 4 heads" in facts["decoder"]
     assert "bit-equal" in facts["identity"]
-    for name in REGISTRY:
-        assert "fits" in facts[name]
+    for name, kind in REGISTRY.items():
+        assert ("fits" if kind.standalone else "needs another method") in facts[name]
 
 
 def test_doctor_fails_when_the_model_is_changed(seesay, model, monkeypatch) -> None:
@@ -308,7 +309,7 @@ def test_demo(seesay, tmp_path) -> None:
         assert f"toy:broken/{seed}" in out
     html = page.read_text(encoding="utf-8")
     assert html.count("data:image/png;base64,") == 2
-    for name in ("plain", *REGISTRY):
+    for name in ("plain", *STANDALONE):
         assert html.count(f"<h3>{name}</h3>") == 2
     for text in (html, out):
         assert "is a claim about large models" in text

@@ -143,6 +143,14 @@ def test_a_words_tokens_are_those_that_wrote_it() -> None:
         assert joined.strip() == written[word.start : word.end]
 
 
+def test_special_tokens_inside_a_text_write_nothing() -> None:
+    tokenizer = byte_tokenizer()
+    ids = tokenizer("a fork", add_special_tokens=False)["input_ids"]
+    written, spans = decode(tokenizer, [ids[0], 0, *ids[1:]])
+    assert written == "a fork"
+    assert spans == [(0, 1), (1, 1), (1, 6)]
+
+
 def test_alignment_of_a_decoder_that_rewrites_its_end() -> None:
     # While a character is incomplete, decoders show a replacement character in its place.
     assert alignment(["a", "a\ufffd", "a\ufffd", "aé", "aéb"]) == [
@@ -295,3 +303,9 @@ def test_with_reference_the_mark_is_the_rank() -> None:
     assert not cat.doubtful
     assert dog.doubtful
     assert dog.risk >= MARK > cat.risk
+    # Just above the mark and just below it.
+    steps = [{"logprob": -k / 100, "entropy": 0.1, "svar": 1.0} for k in range(1, 900)]
+    mentions = [weigh("cat", words[:1], [0], [step], fitted)[0] for step in steps]
+    assert {m.doubtful for m in mentions} == {True, False}
+    assert all(m.doubtful == (m.risk >= MARK) for m in mentions)
+    assert any(MARK <= m.risk < MARK + 0.05 for m in mentions)

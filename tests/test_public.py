@@ -16,6 +16,7 @@ SURFACE = {
     "AttentionLens",
     "EngineError",
     "FarSight",
+    "Gate",
     "InputError",
     "Mention",
     "Method",

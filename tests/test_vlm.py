@@ -19,9 +19,11 @@ from seesay.grounding import Reference, Vocabulary
 from seesay.grounding.risk import REFERENCE_FILE, UNCALIBRATED
 from seesay.methods import REGISTRY
 from seesay.models import ModelView
+from seesay.toy.build import build_processor, build_tokenizer
 from seesay.vlm import BUNDLED, PROMPT, VLM, load
 
 WORDS = Vocabulary.of({word: [] for word in families._WORDS if word.isalpha()})
+STANDALONE = {name: kind for name, kind in REGISTRY.items() if kind.standalone}
 SHORT = {"max_new_tokens": 12, "vocabulary": WORDS}
 
 
@@ -119,11 +121,11 @@ def test_a_batch_of_texts_that_end_at_different_places(vlm) -> None:
     assert [seen.text for seen in ended] == [seen.text for seen in singly]
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY))
+@pytest.mark.parametrize("name", sorted(STANDALONE))
 def test_methods_act_and_say_their_name(vlm, name) -> None:
     pictures = families.pictures(3)
     plain = vlm.describe(pictures, **SHORT)
-    method = REGISTRY[name]()
+    method = STANDALONE[name]()
     seen = vlm.describe(pictures, method=name, **SHORT)
     assert {one.method for one in seen} == {repr(method)}
     assert {one.protocol.method for one in seen} == {repr(method)}
@@ -190,6 +192,40 @@ def test_progress_counts_tokens(vlm) -> None:
     assert steps == [(k, 5) for k in range(1, 6)]
 
 
+def test_seconds_are_the_batchs_time_shared_evenly(vlm, monkeypatch) -> None:
+    clock = iter([10.0, 16.0, 20.0, 21.0])
+    monkeypatch.setattr("seesay.vlm.time.perf_counter", lambda: next(clock))
+    seen = vlm.describe(families.pictures(4), batch_size=3, **SHORT)
+    assert [one.seconds for one in seen] == [2.0, 2.0, 2.0, 1.0]
+
+
+def test_methods_get_the_pictures_at_their_own_size(vlm, monkeypatch) -> None:
+    """A matcher looks at the original picture, not at what the processor made of it."""
+    given = []
+    opened = Stack.__call__
+
+    def spy(self, model, **options):
+        given.append(options)
+        return opened(self, model, **options)
+
+    monkeypatch.setattr(Stack, "__call__", spy)
+    pictures = families.pictures(2)
+    vlm.describe(pictures, **SHORT)
+    assert [image.size for image in given[0]["images"]] == [picture.size for picture in pictures]
+    assert given[0]["processor"] is vlm.processor
+
+
+def test_a_template_that_writes_the_begin_token_gets_no_second_one(llava) -> None:
+    processor = build_processor(build_tokenizer())  # its tokenizer adds the token by itself
+    begin = processor.tokenizer.bos_token_id
+    picture = [toy.scene("kept", 1).image]
+    own = inputs_for(llava.model, processor, picture, PROMPT)["input_ids"][0].tolist()
+    processor.chat_template = processor.tokenizer.bos_token + processor.chat_template
+    written = inputs_for(llava.model, processor, picture, PROMPT)["input_ids"][0].tolist()
+    assert own.count(begin) == written.count(begin) == 1
+    assert written[0] == begin
+
+
 # ---- drawn scenes --------------------------------------------------------------------------
 
 
@@ -217,7 +253,10 @@ def test_a_scene_that_does_not_exist(vlm, name) -> None:
 
 def test_compare_runs_every_method_in_order(vlm) -> None:
     texts = vlm.compare("toy:broken/2", max_new_tokens=6)
-    assert [seen.method for seen in texts] == ["plain", *(repr(c()) for c in REGISTRY.values())]
+    assert [seen.method for seen in texts] == [
+        "plain",
+        *(repr(kind()) for kind in STANDALONE.values()),
+    ]
     some = vlm.compare("toy:broken/2", "farsight(sigma=0.1); plain", max_new_tokens=6)
     assert [seen.method for seen in some] == ["farsight(sigma=0.1)", "plain"]
     assert some[1].text == texts[0].text
@@ -233,7 +272,15 @@ def test_a_method_that_does_not_fit_is_named_and_left_out_of_all(vlm, monkeypatc
     reason = vlm.fits("attention-lens(layers=(2, 60))")
     assert reason is not None
     assert "layer 60" in reason
-    monkeypatch.setitem(REGISTRY, "attention-lens", lambda: lens(layers=(2, 60)))
+
+    class Outside(lens):  # same name, other defaults
+        name = ""
+        standalone = True
+
+        def __new__(cls):
+            return lens(layers=(2, 60))
+
+    monkeypatch.setitem(REGISTRY, "attention-lens", Outside)
     assert set(vlm.misfits()) == {"attention-lens"}
     assert not any("attention-lens" in repr(method) for method in vlm.all_methods())
 

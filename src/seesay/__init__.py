@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seesay.engine import Method, Record, Session, Stack, parse
     from seesay.errors import EngineError, InputError, MethodError, ModelError, SeesayError
     from seesay.grounding import Mention, Vocabulary
-    from seesay.methods import AGLA, AttentionLens, FarSight
+    from seesay.methods import AGLA, AttentionLens, FarSight, Gate
     from seesay.models import ModelView
     from seesay.seen import Seen
     from seesay.vlm import VLM, load
@@ -35,6 +35,7 @@ __all__ = [
     "AttentionLens",
     "EngineError",
     "FarSight",
+    "Gate",
     "InputError",
     "Mention",
     "Method",
@@ -56,6 +57,7 @@ _HOME = {
     "AttentionLens": "methods",
     "EngineError": "errors",
     "FarSight": "methods",
+    "Gate": "methods",
     "InputError": "errors",
     "Mention": "grounding",
     "Method": "engine",

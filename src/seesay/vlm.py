@@ -22,7 +22,7 @@ from torch import Tensor
 
 from seesay import asking, methods, patches, toy
 from seesay.asking import Asked, Options, method_of
-from seesay.engine import AnyMethod, Record, Stack
+from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.errors import EngineError, InputError, ModelError, SeesayError
 from seesay.grounding import Reference, Vocabulary, read
 from seesay.grounding.risk import UNCALIBRATED
@@ -152,16 +152,14 @@ class VLM:
         return [self._answer([opened], replace(asked, method=one))[0] for one in chosen]
 
     def all_methods(self) -> list[AnyMethod]:
-        """The plain model, then every registered method that fits this one, with its defaults."""
+        """The plain model, then every method that stands alone and fits, with its defaults."""
         misfits = self.misfits()
-        known = sorted(methods.REGISTRY.items())
-        fitting = [k() for name, k in known if k.standalone and name not in misfits]
+        fitting = [kind() for name, kind in _standalone().items() if name not in misfits]
         return [Stack(), *fitting]
 
     def misfits(self) -> dict[str, str]:
-        """The registered methods that cannot run on this model, by name, and why."""
-        kinds = {name: kind for name, kind in methods.REGISTRY.items() if kind.standalone}
-        reasons = {name: self.fits(kind()) for name, kind in kinds.items()}
+        """The methods that stand alone but cannot run on this model, by name, and why."""
+        reasons = {name: self.fits(kind()) for name, kind in _standalone().items()}
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def fits(self, method: str | AnyMethod) -> str | None:
@@ -268,6 +266,11 @@ class VLM:
 
 # A method moves the scores themselves: Attention Lens raises every SVAR, for instance.
 _UNDER_A_METHOD = "; the method's own effect on the scores is not allowed for"
+
+
+def _standalone() -> dict[str, type[Method]]:
+    """Registered methods that need no other method to act on."""
+    return {name: kind for name, kind in methods.REGISTRY.items() if kind.standalone}
 
 
 @lru_cache

@@ -30,7 +30,7 @@ def methods(
 
     if name is None:
         emit(_registry_table(list(REGISTRY.values())))
-        emit("[fields and defaults: seesay methods NAME]")
+        emit("", "fields and defaults of one: seesay methods NAME")
         return
     from seesay.errors import MethodError, nearest
 
@@ -84,15 +84,17 @@ def _method_facts(kind: type[Method]) -> Iterator[Any]:
     yield Text(kind.paper, style="dim")
     yield Text(f"\n{inspect.getdoc(kind) or ''}\n")
     yield _two_columns(
-        (field.name, f"{field.type}, default {_default(field)}")
+        (field.name, f"{field.type}, {_default(field)}")
         for field in fields(kind)  # type: ignore[arg-type]  # every method is a dataclass
     )
 
 
 def _default(field: Any) -> str:
     if field.default is not MISSING:
-        return repr(field.default)
-    return "required" if field.default_factory is MISSING else repr(field.default_factory())
+        return f"default {field.default!r}"
+    if field.default_factory is not MISSING:
+        return f"default {field.default_factory()!r}"
+    return "required"
 
 
 def _environment() -> Iterator[tuple[str, str]]:
@@ -126,8 +128,9 @@ def _fits(vlm: VLM) -> Iterator[tuple[str, str]]:
     from seesay.methods import REGISTRY
 
     misfits = vlm.misfits()
-    for name in REGISTRY:
-        yield name, f"does not fit: {misfits[name]}" if name in misfits else "fits"
+    for name, kind in REGISTRY.items():
+        fits = "fits" if kind.standalone else "needs another method to act on"
+        yield name, f"does not fit: {misfits[name]}" if name in misfits else fits
 
 
 def _two_columns(rows: Any) -> Any:

@@ -37,8 +37,11 @@ def emit(*parts: RenderableType) -> None:
     with console.capture() as captured:  # rich would exit by itself where the reader is gone
         for part in parts:
             console.print(part)
+    text = captured.get()
+    if not terminal:
+        text = "\n".join(line.rstrip() for line in text.split("\n"))  # tables pad their cells
     try:
-        sys.stdout.write(captured.get())
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
