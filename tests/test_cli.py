@@ -97,6 +97,14 @@ def test_options_reach_the_model(seesay, model, photo) -> None:
     assert (half["protocol"]["dtype"], half["protocol"]["device"]) == ("bfloat16", "cpu")
 
 
+def test_the_limit_on_pixels_can_be_set(seesay, model, photo) -> None:
+    assert seesay("describe", photo, *model, *SHORT, "--max-pixels", 4800)[0] == 0
+    status, out, err = seesay("describe", photo, *model, *SHORT, "--max-pixels", 4799)
+    assert (status, out) == (2, "")
+    assert "photo.jpg" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_own_words(seesay, model, photo, tmp_path) -> None:
     words = tmp_path / "mine.txt"
     first = json.loads(seesay("describe", photo, *model, *SHORT, "--json")[1])["text"].split()[0]
@@ -189,6 +197,7 @@ def test_help_tells_of_drawn_scenes(seesay) -> None:
     ("arguments", "code", "reason"),
     [
         (["describe", "nope.jpg"], 2, "nope.jpg"),
+        (["describe", "toy:broken/7", "--max-pixels", "0"], 2, "--max-pixels"),
         (["describe", "."], 2, "folder"),
         (["describe", "toy:broken/x"], 2, "toy:kept/SEED"),
         (["describe", "toy:broken/7", "--method", "farsigt"], 2, "did you mean farsight?"),

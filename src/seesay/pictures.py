@@ -11,10 +11,10 @@ from PIL.Image import Image
 from seesay import toy
 from seesay.errors import InputError
 from seesay.grounding import Vocabulary
-from seesay.images import open_image
+from seesay.images import MAX_PIXELS, open_image
 from seesay.toy.world import Split
 
-Picture = Any  # a path, bytes, PIL image, array, scene, or "toy:<split>/<seed>": see `open_picture`
+Picture = Any  # a path, bytes, a PIL image, a drawn scene, or its name: see `open_picture`
 
 
 _SPLITS: dict[str, Split] = {"kept": "kept", "broken": "broken"}
@@ -34,7 +34,7 @@ class Opened:
     vocabulary: Vocabulary | None = None
 
 
-def open_picture(picture: Picture) -> Opened:
+def open_picture(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Opened:
     """Open anything that `images.open_image` takes, or a drawn scene.
 
     "toy:broken/7" is the scene that `seesay.toy` draws for the split "broken" (habits broken) and
@@ -55,4 +55,4 @@ def open_picture(picture: Picture) -> Opened:
             )
         return open_picture(toy.scene(split, int(seed)))
     name = Path(picture).name if isinstance(picture, str | Path) else type(picture).__name__
-    return Opened(open_image(picture), name)
+    return Opened(open_image(picture, max_pixels=max_pixels), name)

@@ -107,7 +107,7 @@ class VLM:
         """Describe a picture, or each of a list of pictures (batched, the same texts as singly).
 
         Args:
-            picture: a path, bytes, PIL image, array, "toy:broken/7", or a list of these.
+            picture: a path, bytes, a PIL image, "toy:broken/7", or a list of these.
             prompt: what to ask for.
             options: method, max_new_tokens, num_beams, do_sample, seed, ...: see `Options`.
 

@@ -32,6 +32,7 @@ def describe(
     as_json: options.Json = False,
     report: options.Report = None,
     words: options.Words = None,
+    max_pixels: options.MaxPixels = None,
     dtype: options.Dtype = None,
     device: options.Device = None,
     revision: options.Revision = None,
@@ -44,7 +45,7 @@ def describe(
 
     seesay describe toy:broken/7 --report scene.html
     """
-    opened = check([method], report, picture)
+    opened = check([method], report, picture, max_pixels)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     vlm = load(model, dtype, device, revision, trust_remote_code)
@@ -65,6 +66,7 @@ def ask(
     as_json: options.Json = False,
     report: options.Report = None,
     words: options.Words = None,
+    max_pixels: options.MaxPixels = None,
     dtype: options.Dtype = None,
     device: options.Device = None,
     revision: options.Revision = None,
@@ -75,7 +77,7 @@ def ask(
 
     seesay ask photo.jpg "Is there a dog in the image?"
     """
-    opened = check([method], report, picture)
+    opened = check([method], report, picture, max_pixels)
     how = _decoding(max_new_tokens, num_beams, sample, seed, words)
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("answering") as progress:
@@ -97,6 +99,7 @@ def compare(
     as_json: options.Json = False,
     report: options.Report = None,
     words: options.Words = None,
+    max_pixels: options.MaxPixels = None,
     dtype: options.Dtype = None,
     device: options.Device = None,
     revision: options.Revision = None,
@@ -108,7 +111,7 @@ def compare(
     seesay compare toy:broken/7 --methods "plain; attention-lens; attention-lens + farsight"
     """
     listed = None if methods == "all" else [part for part in methods.split(";") if part.strip()]
-    opened = check(listed or [], report, picture)
+    opened = check(listed or [], report, picture, max_pixels)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     vlm = load(model, dtype, device, revision, trust_remote_code)
@@ -133,7 +136,9 @@ def compare(
         written(write(texts, report))
 
 
-def check(methods: Sequence[str | None], report: Path | None, picture: str) -> Opened:
+def check(
+    methods: Sequence[str | None], report: Path | None, picture: str, max_pixels: int | None
+) -> Opened:
     """Refuse what can be refused before a model is loaded, which may take minutes; opens the
     picture."""
     from seesay.methods import parse
@@ -145,7 +150,7 @@ def check(methods: Sequence[str | None], report: Path | None, picture: str) -> O
             parse(method)
     if report is not None:
         page.writable(report)
-    return open_picture(picture)
+    return open_picture(picture, **({} if max_pixels is None else {"max_pixels": max_pixels}))
 
 
 def load(

@@ -60,6 +60,10 @@ Words = Annotated[
         "--words", help="Object words to look for: a file, one class a line, synonyms after commas."
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(min=1, help="Refuse larger pictures before decoding them. Default: 100 million."),
+]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... Default: a GPU if any.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
