@@ -13,7 +13,7 @@ LAYERS = [
     {"engine"},
     {"methods", "grounding", "show"},
     {"vlm", "asking", "seen", "pictures"},
-    {"evaluate"},
+    {"evaluate", "testing"},
     {"cli", "__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -12,7 +12,7 @@ written, and `Stack` keeps its methods sorted by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 REGISTRY: dict[str, type[Method]] = {}
 """Every method class by its name, filled as method modules are imported."""
+
+MODES = ("batch", "beams", "sampling", "streaming", "static cache", "prefill in chunks")
+"""Ways of decoding beside plain greedy that a method serves or refuses."""
 
 ATTENTION_VERBS = ("rewrite_qk", "key_scale", "score_bias", "sink_logmass")
 
@@ -109,6 +112,20 @@ class Method(Composable):
     def at_zero(self) -> Method:
         """This method at strength 0, the control that must equal the plain model."""
         raise MethodError(f"{self.name}: no strength 0 is defined; override `at_zero`")
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        """Ways of decoding that this method cannot serve, and why; all others it serves right.
+
+        Keys are among `MODES`; `seesay.testing.check_method` holds a method to it. What follows
+        from a method's verbs stands here already.
+        """
+        reasons = {}
+        if self.overrides("prepare"):
+            reasons["prefill in chunks"] = "a second stream's image cannot be cut into chunks"
+        if self.overrides("compact"):
+            reasons["static cache"] = "a static cache cannot be shortened"
+        return reasons
 
     def acts_in(self, view: ModelView) -> Collection[int]:
         """The decoder layers (0-based) in which the attention verbs act; all by default."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from seesay import patches
+
 if TYPE_CHECKING:
     from seesay.engine.compaction import LastRow
     from seesay.engine.method import Method
@@ -34,6 +36,40 @@ class Prompt:
     inputs: Mapping[str, Any]
     columns: Tensor
     images: list[Any] | None = None
+
+    def pictures(self) -> list[PromptPicture]:
+        """The pictures of all prompts, in order of appearance, as the model saw them.
+
+        Raises:
+            ModelError: a family whose patch order is not known (see `patches`).
+        """
+        rows, columns = self.columns.nonzero(as_tuple=True)
+        found: list[PromptPicture] = []
+        start = 0
+        for tiles in patches.split(self.view, self.inputs):
+            stop = start + patches.run_length(self.view, tiles)
+            row = int(rows[start])
+            index = found[-1].index + 1 if found and found[-1].row == row else 0
+            found.append(PromptPicture(row, index, columns[start:stop], tiles))
+            start = stop
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class PromptPicture:
+    """One picture of a prompt.
+
+    Attributes:
+        row: the prompt that it belongs to.
+        index: which of that prompt's pictures it is, from 0.
+        columns: (image tokens,) long, where its tokens stand in the row.
+        tiles: the crops of it that the model saw.
+    """
+
+    row: int
+    index: int
+    columns: Tensor
+    tiles: list[patches.Tile]
 
 
 @dataclass(frozen=True)
@@ -95,7 +131,7 @@ class Run:
         length: the prompt's columns; the row at column ``length − 1 + t`` predicts token t.
         streams: 1 + the number of second streams.
         overrides: for each method with a second stream, the inputs that differ in it.
-        features: for each such method, its encoded image, if the model takes encoded images.
+        features: for each of them with another image, that image encoded, if the model takes that.
         image: image columns for the rows the decoder sees now, second streams included.
         rows: rows of the first stream now (batch × beams).
         seen: columns seen after the forward at hand.

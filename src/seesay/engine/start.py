@@ -33,7 +33,7 @@ def new_run(
         image_columns: (batch, columns) bool; None reads them from the input ids.
 
     Raises:
-        EngineError: no input ids, or a second image in a prefill in chunks.
+        EngineError: no input ids, or a second stream in a prefill in chunks.
         InputError: `image_columns` of another shape than the prompt.
     """
     mask = _image_columns(view, inputs) if image_columns is None else image_columns.bool()
@@ -46,11 +46,11 @@ def new_run(
             continue
         if inputs.get("prefill_chunk_size"):
             raise EngineError(
-                f"{method.name} brings a second image, which a prefill in chunks cannot carry; "
+                f"{method.name} brings a second stream, which a prefill in chunks cannot carry; "
                 "generate without prefill_chunk_size"
             )
         run.overrides[method] = given
-        if _takes_features(view.model):
+        if "pixel_values" in given and _takes_features(view.model):
             with torch.no_grad():
                 run.features[method] = view.encode_images(**{**inputs, **given})
     run.streams += len(run.overrides)

@@ -1,4 +1,4 @@
-"""A second stream: the same model on another image, in the same forward.
+"""A second stream: the same model on another image, or on none, in the same forward.
 
 The batch is doubled inside the forward (rows of the second stream stand behind those of the first)
 and the logits are folded on the way out, so generate, streamers, sampling and beam search see the
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from seesay.engine.gate import doubtful
 from seesay.engine.kernel import precise
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Named per token or per row, never per image; everything else that is a tensor is image input.
 _POSITIONS = "position_ids"
+_MASK = "attention_mask"
 _NOT_BATCHED = ("past_key_values", "logits_to_keep", "mm_encoder_outputs", "cache_position")
 
 
@@ -35,6 +37,8 @@ def doubled(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
     Raises:
         EngineError: inputs whose rows cannot be matched with the prompt's.
     """
+    if any(_MASK in given for given in run.overrides.values()):
+        kwargs = _with_mask(kwargs, run)
     out = dict(kwargs)
     if out.get("labels") is not None:
         raise EngineError("a second stream cannot be trained with; call the model without labels")
@@ -47,8 +51,12 @@ def doubled(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
             out[name] = _stacked(name, value, run)
     encoded = kwargs.get("mm_encoder_outputs")
     if encoded and encoded.get("image") is not None:
-        others = [_for_beams(features, run) for features in run.features.values()]
-        out["mm_encoder_outputs"] = {**encoded, "image": _joined([encoded["image"], *others])}
+        first = encoded["image"]
+        others = [
+            _for_beams(run.features[method], run) if method in run.features else first
+            for method in run.overrides
+        ]
+        out["mm_encoder_outputs"] = {**encoded, "image": _joined([first, *others])}
     return out
 
 
@@ -59,7 +67,7 @@ def folded(logits: Tensor, stack: Stack, run: Run) -> Tensor:
         logits: (streams × rows, positions, vocabulary).
 
     Returns (rows, positions, vocabulary) float32. The cut is one for all methods, at the largest
-    β among them: tokens under ``max(plain) + ln β`` become −inf, ties stay.
+    β among them.
     """
     parts = precise(logits).chunk(run.streams)
     plain = parts[0]
@@ -80,7 +88,17 @@ def folded(logits: Tensor, stack: Stack, run: Run) -> Tensor:
         else:
             cut = cut.clamp(min=method.plausibility)
         fused = fused + term
-    floor = plain.amax(-1, keepdim=True) + cut.log()  # −inf without a cut
+    return plausible(fused, plain, cut)
+
+
+def plausible(fused: Tensor, plain: Tensor, beta: Tensor) -> Tensor:
+    """`fused` with −inf for tokens under ``max(plain) + ln β``; ties stay, β 0 cuts nothing.
+
+    Args:
+        fused, plain: (..., vocabulary) logits.
+        beta: broadcasts to (..., 1).
+    """
+    floor = plain.amax(-1, keepdim=True) + beta.log()
     return fused.masked_fill(plain < floor, -math.inf)
 
 
@@ -109,6 +127,20 @@ def narrow(output: Any, rows: int) -> None:
             output[name] = tuple(value[:rows] for value in values)
 
 
+def _with_mask(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """The inputs with a mask in which a stream can close columns; none given means all are open."""
+    if kwargs.get(_POSITIONS) is None and hasattr(run.view.model.base_model, "get_rope_index"):
+        raise EngineError(
+            "a stream that hides columns keeps the first one's positions, which this family "
+            "reads from the mask; use generate, or call the model with position_ids"
+        )
+    mask = kwargs.get(_MASK)
+    if mask is not None and not (isinstance(mask, dict) and None in mask.values()):
+        return dict(kwargs)
+    device = run.prompt.mask.device
+    return {**kwargs, _MASK: torch.ones(run.rows, run.seen, dtype=torch.long, device=device)}
+
+
 def _stacked(name: str, value: Any, run: Run) -> Any:
     """One input for all streams; what is no tensor with rows is the same for all."""
     if not isinstance(value, Tensor) or value.dim() == 0:
@@ -119,7 +151,11 @@ def _stacked(name: str, value: Any, run: Run) -> Any:
 
 
 def _override(name: str, value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
-    other = given.get(name, value)
+    if name not in given:
+        return value
+    if name == _MASK:
+        return _closed(value, given[_MASK])
+    other = given[name]
     if other.shape[0] != value.shape[0] and value.shape[0] % other.shape[0] == 0:
         other = other.repeat_interleave(value.shape[0] // other.shape[0], dim=0)
     if other.shape != value.shape:
@@ -128,6 +164,21 @@ def _override(name: str, value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
             f"{tuple(value.shape)}; a second stream keeps the geometry of its image"
         )
     return other.to(value.dtype)
+
+
+def _closed(mask: Tensor, prompt: Tensor) -> Tensor:
+    """`mask` with the columns closed that the stream's own mask of the prompt does not show.
+
+    Args:
+        mask: (rows, columns), or (rows, 1, queries, columns), boolean or additive.
+        prompt: (prompts, prompt columns), 0 where hidden; later columns stay as they are.
+    """
+    hidden = (prompt == 0).repeat_interleave(len(mask) // len(prompt), 0).to(mask.device)
+    hidden = functional.pad(hidden, (0, mask.shape[-1] - hidden.shape[1]))
+    if mask.dim() == 4:
+        hidden = hidden[:, None, None]
+    lowest = torch.finfo(mask.dtype).min if mask.is_floating_point() else 0
+    return mask.masked_fill(hidden, lowest)
 
 
 def _for_beams(features: Any, run: Run) -> Any:

@@ -16,11 +16,12 @@ Ours; the same need is seen by confidence-gated decoders such as AdaVBoost (arXi
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from seesay.engine import Method
+from seesay.engine.method import ATTENTION_VERBS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,6 +67,12 @@ class Gate(Method):
 
     def at_zero(self) -> Gate:
         return replace(self, below=0.0)
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        own = {"static cache": "a static cache cannot take a step back"}
+        in_layers = any(map(self.overrides, ATTENTION_VERBS))
+        return {**self.method.refuses, **(own if in_layers else {})}
 
     def overrides(self, verb: str) -> bool:
         return self.method.overrides(verb)

@@ -1,0 +1,301 @@
+"""The contract that every method keeps, to run on your own: ``check_method(MyMethod())``.
+
+It needs no network and no accelerator: the bundled model and a random one with grouped heads serve.
+Each check either holds or raises `ContractError`; a way of decoding that a method declares in
+`Method.refuses` must indeed be refused, and every other one must be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers.generation.streamers import BaseStreamer
+
+from seesay import toy
+from seesay.engine import REGISTRY, AnyMethod, Method, parse
+from seesay.errors import EngineError, MethodError, SeesayError
+from seesay.loading import load_model
+
+PROMPTS = ("Please describe this image in detail.", "Is there a fork in the image?", "Describe.")
+NEW_TOKENS = 8
+# Of the largest logit: what a method that computes a row or a map again may differ by rounding.
+_NEAR = 1e-6
+
+
+class ContractError(AssertionError):
+    """A method broke its contract; the message names the check and what was seen."""
+
+
+class Check(NamedTuple):
+    """One check's outcome: "held", or "refused: " and the reason."""
+
+    model: str
+    name: str
+    outcome: str
+
+
+def check_method(method: Method, model: Any = None, processor: Any = None) -> list[Check]:
+    """Run the contract on `method`.
+
+    Args:
+        method: the method with the settings to test; they should have an effect.
+        model, processor: what to run on; by default the bundled model and a random one with
+            grouped heads.
+
+    Returns the checks that held, and the ways of decoding that were refused as declared.
+
+    Raises:
+        ContractError: a check failed.
+    """
+    models = {"given": (model, processor)} if model is not None else offline_models()
+    found = []
+    for name, (one, its_processor) in models.items():
+        case = _Case(method, one, its_processor)
+        for check in _CHECKS:
+            found += [Check(name, title, outcome) for title, outcome in check(case)]
+    return found
+
+
+def offline_models() -> dict[str, tuple[Any, Any]]:
+    """The bundled model, and a random one of its shape with two query heads to a key head."""
+    bundled, processor = load_model()
+    config = type(bundled.config).from_dict(bundled.config.to_dict())
+    config.text_config.num_key_value_heads = config.text_config.num_attention_heads // 2
+    state = torch.random.get_rng_state()
+    torch.manual_seed(0)
+    grouped = type(bundled)(config).eval().requires_grad_(False)
+    for parameter in grouped.parameters():
+        if parameter.dim() > 1:
+            parameter.normal_(0, 0.2)  # large enough that attention is far from uniform
+    torch.random.set_rng_state(state)
+    grouped.generation_config = bundled.generation_config
+    # A random model may say an image token, which no model would accept back.
+    grouped.get_output_embeddings().weight[config.image_token_id] = 0
+    return {"bundled": (bundled, processor), "grouped heads": (grouped, processor)}
+
+
+@dataclass
+class _Case:
+    """A method on a model, with a left-padded batch and its prompts one by one."""
+
+    method: Method
+    model: Any
+    processor: Any
+    batch: dict[str, Tensor] = field(init=False)
+    singles: list[dict[str, Tensor]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        scenes = [toy.scene("broken", seed).image for seed in range(len(PROMPTS))]
+        self.batch = self._inputs(list(PROMPTS), scenes)
+        pairs = zip(PROMPTS, scenes, strict=True)
+        self.singles = [self._inputs([prompt], [scene]) for prompt, scene in pairs]
+
+    def _inputs(self, prompts: list[str], images: list[Any]) -> dict[str, Tensor]:
+        texts = []
+        for prompt in prompts:
+            content = [{"type": "image"}, {"type": "text", "text": prompt}]
+            turn = [{"role": "user", "content": content}]
+            texts.append(self.processor.apply_chat_template(turn, add_generation_prompt=True))
+        batch = self.processor(images=images, text=texts, padding=True, return_tensors="pt")
+        return dict(batch.to(self.model.device, dtype=self.model.dtype))
+
+    def generate(
+        self, method: AnyMethod, inputs: Mapping[str, Any], seed: int = 0, **options: Any
+    ) -> Tensor:
+        """The new tokens (sequences, tokens)."""
+        with torch.random.fork_rng(), method(self.model, processor=self.processor):
+            return self._new_tokens(inputs, seed, **options)
+
+    def _new_tokens(self, inputs: Mapping[str, Any], seed: int = 0, **options: Any) -> Tensor:
+        torch.manual_seed(seed)
+        given = {"do_sample": False, "max_new_tokens": NEW_TOKENS, "pad_token_id": 0, **options}
+        tokens: Tensor = self.model.generate(**inputs, **given)
+        return tokens[:, inputs["input_ids"].shape[1] :]
+
+    @torch.no_grad()
+    def logits(self, method: AnyMethod | None = None) -> Tensor:
+        """The batch's logits (batch, columns, vocabulary), plain without a method."""
+        if method is None:
+            return self._forward()
+        with method(self.model, processor=self.processor):
+            return self._forward()
+
+    def _forward(self) -> Tensor:
+        logits: Tensor = self.model(**self.batch).logits
+        return logits.float()
+
+
+class _InterruptedHere(Exception):  # noqa: N818  # no error: a block that is left by exception
+    pass
+
+
+Outcomes = Iterator[tuple[str, str]]
+
+
+def _repr_round_trips(case: _Case) -> Outcomes:
+    if not case.method.name:
+        raise ContractError(f"{type(case.method).__name__} has no name, so no text can name it")
+    again = parse(repr(case.method))
+    if again != case.method:
+        raise ContractError(f"parse({case.method!r}) gives {again!r}; use @dataclass(repr=False)")
+    yield "repr round-trips", "held"
+
+
+def _strength_zero_is_plain(case: _Case) -> Outcomes:
+    zero, plain = case.method.at_zero(), case.logits()
+    apart = _apart(case.logits(zero), plain)
+    if apart > (_NEAR if zero.active else 0.0):
+        raise ContractError(f"{zero!r} should be the plain model; its logits differ by {apart:g}")
+    yield "strength 0 is plain", "held"
+
+
+def _restores(case: _Case) -> Outcomes:
+    plain = case.logits()
+    changed = case.logits(case.method)
+    if _apart(changed, plain) <= _NEAR:
+        raise ContractError(
+            f"{case.method!r} changes nothing here; test it at a strength that does"
+        )
+    if not torch.equal(case.logits(), plain):
+        raise ContractError(f"{case.method!r} leaves the model changed after its block")
+
+    try:
+        with case.method(case.model, processor=case.processor):
+            case._forward()
+            raise _InterruptedHere
+    except _InterruptedHere:
+        pass
+    if not torch.equal(case.logits(), plain):
+        raise ContractError(f"{case.method!r} leaves the model changed after an exception")
+    yield "restored after exit and exception", "held"
+
+
+def _padded_is_single(case: _Case) -> Outcomes:
+    for beams in (1, 3):
+        title = "batch" if beams == 1 else "beams"
+        yield _outcome(case, title, lambda beams=beams: _same_alone(case, beams))  # type: ignore[misc]
+
+
+def _same_alone(case: _Case, beams: int) -> None:
+    together = case.generate(case.method, case.batch, num_beams=beams)
+    for row, single in enumerate(case.singles):
+        alone = case.generate(case.method, single, num_beams=beams)[0]
+        if not torch.equal(_trimmed(together[row]), _trimmed(alone)):
+            raise ContractError(
+                f"{case.method!r}: row {row} of a padded batch is not what it is "
+                f"alone ({beams} beams)"
+            )
+
+
+def _modes_agree(case: _Case) -> Outcomes:
+    greedy = case.generate(case.method, case.batch)
+    single = case.generate(case.method, case.singles[0])
+
+    def same(title: str, expected: Tensor, got: Tensor) -> None:
+        if not torch.equal(expected, got):
+            raise ContractError(f"{case.method!r}: {title} gives another text")
+
+    def sampling() -> None:
+        one, two = (case.generate(case.method, case.batch, do_sample=True) for _ in range(2))
+        same("sampling twice with one seed", one, two)
+
+    def static() -> None:
+        got = case.generate(case.method, case.batch, cache_implementation="static")
+        same("a static cache", greedy, got)
+
+    def streaming() -> None:
+        heard = _Ear()
+        same("a streamer", single, case.generate(case.method, case.singles[0], streamer=heard))
+        same("what a streamer hears", single[0], torch.tensor(heard.tokens))
+
+    def chunks() -> None:
+        got = case.generate(case.method, case.batch, prefill_chunk_size=16)
+        same("a prompt read in chunks", greedy, got)
+
+    modes = {
+        "sampling": sampling,
+        "static cache": static,
+        "streaming": streaming,
+        "prefill in chunks": chunks,
+    }
+    for title, run in modes.items():
+        yield _outcome(case, title, run)
+
+
+def _nothing_leaks(case: _Case) -> Outcomes:
+    fresh = [case.generate(case.method, single) for single in case.singles]
+    with case.method(case.model, processor=case.processor):
+        for single, expected in zip(case.singles, fresh, strict=True):
+            if not torch.equal(case._new_tokens(single), expected):
+                raise ContractError(f"{case.method!r} remembers an earlier generation")
+    yield "no state between generations", "held"
+
+
+def _composes(case: _Case) -> Outcomes:
+    for name, kind in sorted(REGISTRY.items()):
+        if not kind.standalone or name == case.method.name:
+            continue
+        try:
+            both = case.method + kind()
+            case.generate(both, case.singles[0], max_new_tokens=2)
+        except SeesayError as error:
+            if not isinstance(error, MethodError | EngineError):
+                raise
+            yield f"with {name}", f"refused: {error}"
+        else:
+            yield f"with {name}", "held"
+
+
+def _outcome(case: _Case, title: str, run: Callable[[], None]) -> tuple[str, str]:
+    """Run a mode: right, or refused as the method declares."""
+    declared = case.method.refuses.get(title)
+    try:
+        run()
+    except EngineError as error:
+        if declared is None:
+            raise ContractError(f"{case.method!r} refuses {title} without declaring it") from error
+        return title, f"refused: {declared}"
+    if declared is not None:
+        raise ContractError(f"{case.method!r} declares that it refuses {title}, and does not")
+    return title, "held"
+
+
+def _apart(logits: Tensor, plain: Tensor) -> float:
+    """The largest difference, as a share of the largest plain logit; infinite after a cut."""
+    return float((logits - plain).abs().max() / plain.abs().max())
+
+
+def _trimmed(tokens: Tensor) -> Tensor:
+    """Without the padding behind an ended text, whose length depends on the batch."""
+    return tokens[: int((tokens != 0).sum())]
+
+
+class _Ear(BaseStreamer):  # type: ignore[misc]
+    """Keeps the tokens that a streamer is told, the prompt left out."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self._prompt = True
+
+    def put(self, value: Tensor) -> None:
+        if not self._prompt:
+            self.tokens += value.flatten().tolist()
+        self._prompt = False
+
+    def end(self) -> None:
+        pass
+
+
+_CHECKS = (
+    _repr_round_trips,
+    _strength_zero_is_plain,
+    _restores,
+    _padded_is_single,
+    _modes_agree,
+    _nothing_leaks,
+    _composes,
+)
