@@ -152,35 +152,35 @@ book shelves
 
 # One line a class, its everyday synonyms after it.
 _COCO = """
-person, man, woman, boy, girl, child, kid, baby, toddler, lady, guy, adult, pedestrian, passenger, player, rider, skier, snowboarder, skateboarder, surfer, chef, officer, worker, gentleman
+person, man, woman, boy, girl, child, kid, baby, toddler, lady, guy, adult, pedestrian, passenger, player, rider, skier, snowboarder, skateboarder, surfer, chef, officer, worker, gentleman, driver, cyclist, bicyclist, biker, student, teenager, mother, father, doctor, soldier, policeman, cop, skater, bride, groom, cowboy
 bicycle, bike, cycle
-car, automobile, sedan, suv, taxi, cab, van, minivan, hatchback
-motorcycle, motorbike, moped, scooter
-airplane, plane, aeroplane, aircraft, jet, jetliner, airliner
+car, automobile, sedan, suv, taxi, cab, van, minivan, hatchback, jeep, coupe, limo
+motorcycle, motorbike, moped, scooter, motor bike
+airplane, plane, aeroplane, aircraft, jet, jetliner, airliner, seaplane, biplane
 bus, minibus, double-decker
 train, locomotive, tram
 truck, lorry, pickup, pickup truck, fire truck, firetruck
-boat, ship, sailboat, canoe, kayak, yacht, ferry, rowboat
+boat, ship, sailboat, canoe, kayak, yacht, ferry, rowboat, motorboat, speedboat, houseboat, barge, tugboat, lifeboat, dinghy, catamaran
 traffic light, traffic signal, stoplight, stop light, street light, streetlight
 fire hydrant, hydrant
 stop sign
 parking meter
 bench, pew
-bird, seagull, gull, pigeon, duck, goose, swan, parrot, sparrow, owl, crow
-cat, kitten, tabby
-dog, puppy, pup, hound, terrier, poodle, labrador
+bird, seagull, gull, pigeon, duck, goose, swan, parrot, sparrow, owl, crow, turkey, rooster, pelican, flamingo, peacock, ostrich, heron, raven, falcon
+cat, kitten, tabby, feline
+dog, puppy, pup, hound, terrier, poodle, labrador, beagle, bulldog, husky, retriever, greyhound, corgi, pug, spaniel, sheepdog
 horse, pony, foal, stallion, mare
-sheep, lamb, ewe, ram
-cow, cattle, bull, calf, ox, heifer
+sheep, lamb, ewe, ram, goat
+cow, cattle, bull, calf, ox, heifer, bison, buffalo
 elephant
-bear, polar bear, grizzly
+bear, polar bear, grizzly, panda
 zebra
 giraffe
 backpack, rucksack, knapsack
 umbrella, parasol
-handbag, purse, tote bag
+handbag, purse, tote bag, wallet
 tie, necktie, bow tie
-suitcase, luggage
+suitcase, luggage, briefcase
 frisbee
 skis, ski
 snowboard
@@ -195,7 +195,7 @@ bottle
 wine glass, wineglass
 cup, mug, teacup
 fork
-knife
+knife, pocketknife
 spoon
 bowl
 banana
@@ -207,15 +207,15 @@ carrot
 hot dog, hotdog
 pizza
 donut, doughnut, bagel
-cake, cupcake, cheesecake
+cake, cupcake, cheesecake, shortcake, pancake
 chair, seat, stool, armchair
-couch, sofa, loveseat
+couch, sofa, loveseat, futon, recliner, settee
 potted plant, houseplant, pot plant
 bed
 dining table, table, desk
 toilet, urinal
 tv, television, monitor
-laptop, laptop computer, notebook computer
+laptop, laptop computer, notebook computer, computer, macbook, netbook
 mouse
 remote, remote control
 keyboard
