@@ -129,6 +129,7 @@ _PLURALS = {
     "knife": "knives", "child": "children", "person": "people", "sheep": "sheep", "mouse": "mice",
     "skis": "skis", "scissors": "scissors", "aircraft": "aircraft", "calf": "calves",
     "goose": "geese", "broccoli": "broccoli", "luggage": "luggage", "cattle": "cattle",
+    "ox": "oxen", "bison": "bison",
 }  # fmt: skip
 
 _ANIMALS = ("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe")
