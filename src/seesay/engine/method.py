@@ -127,6 +127,10 @@ class Method(Composable):
             reasons["static cache"] = "a static cache cannot be shortened"
         return reasons
 
+    def settled(self, view: ModelView) -> Method:
+        """This method with the fields that were left open filled in for a model."""
+        return self
+
     def acts_in(self, view: ModelView) -> Collection[int]:
         """The decoder layers (0-based) in which the attention verbs act; all by default."""
         return range(view.n_layers)

@@ -122,7 +122,7 @@ class Readout:
         if gaze is not None and self._gaze is not None:
             self._gaze = torch.where(doubt[:, None], self._gaze, gaze)
 
-    def take_logits(self, plain: Tensor, folded: Tensor, acted: Tensor | None) -> None:
+    def take_logits(self, plain: Tensor, folded: Tensor, acted: Tensor | None = None) -> None:
         """The last position's logits before and after the fold, (rows, vocabulary).
 
         Args:

@@ -56,7 +56,7 @@ class Session:
         readout: bool = False,
     ) -> None:
         self.view = ModelView.of(model, processor, vision=image_columns is None)
-        self.stack = stack
+        self.stack = stack = Stack(tuple(method.settled(self.view) for method in stack.parts))
         self.images = images
         self.image_columns = image_columns
         self.run: Run | None = None

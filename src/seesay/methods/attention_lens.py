@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from seesay.engine import Method
+from seesay.methods.published import by_depth, published
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from seesay.engine.attention import Call
     from seesay.models import ModelView
 
-# Layers 5 to 18 of LLaVA-1.5's 32, carried to other depths by relative depth.
-_PUBLISHED, _PUBLISHED_DEPTH = (5, 18), 32
+# LLaVA-1.5-7B's, which serve where nothing is published.
+_ALPHA, _LAYERS, _DEPTH = 0.5, (5, 18), 32
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,20 +35,22 @@ class AttentionLens(Method):
     """Raise image attention of the newest row in a range of layers.
 
     Attributes:
-        alpha: strength α, published 0.5 to 0.55; 0 is the plain model, negative looks away.
-        layers: (first, last) decoder layers, 0-based, both inclusive. None carries the published
-            5–18 of 32 layers over by relative depth: floor(l · layers / 32).
+        alpha: strength α; 0 is the plain model, negative looks away. None takes what is published
+            for the model, 0.5 to 0.55, or 0.5.
+        layers: (first, last) decoder layers, 0-based, both inclusive. None takes what is published
+            for the model, or carries 5–18 of 32 layers over by relative depth: ⌊l · layers / 32⌋.
     """
 
     name: ClassVar[str] = "attention-lens"
     summary: ClassVar[str] = "boosts attention to the image in the middle layers"
     paper: ClassVar[str] = "Devils in Middle Layers, CVPR 2025, arXiv 2411.16724"
 
-    alpha: float = 0.5
+    alpha: float | None = None
     layers: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        self._require_number("alpha")
+        if self.alpha is not None:
+            self._require_number("alpha")
         if self.layers is not None:
             pair = isinstance(self.layers, tuple) and len(self.layers) == 2
             whole = pair and all(type(layer) is int for layer in self.layers)
@@ -61,9 +64,27 @@ class AttentionLens(Method):
     def at_zero(self) -> AttentionLens:
         return replace(self, alpha=0.0)
 
+    def settled(self, view: ModelView) -> AttentionLens:
+        row = published(self.name, view)
+        given = row.settings if row else {}
+        alpha = given.get("alpha", _ALPHA) if self.alpha is None else self.alpha
+        layers = self.layers or given.get("layers") or by_depth(_LAYERS, _DEPTH, view)
+        return replace(self, alpha=alpha, layers=layers)
+
     def acts_in(self, view: ModelView) -> Collection[int]:
-        first, last = self.layers or (n * view.n_layers // _PUBLISHED_DEPTH for n in _PUBLISHED)
+        first, last = self.layers or by_depth(_LAYERS, _DEPTH, view)
         return range(first, last + 1)
 
     def score_bias(self, call: Call, scores: Tensor) -> Tensor:
-        return scores.abs().mean(1, keepdim=True).mul_(self.alpha)  # (batch, 1, image columns)
+        return boost(scores, _ALPHA if self.alpha is None else self.alpha)
+
+
+def boost(scores: Tensor, alpha: float) -> Tensor:
+    """α · mean_h' |S[h', last, c]|, shared by all heads.
+
+    Args:
+        scores: (batch, heads, columns) of the last row, before softmax.
+
+    Returns (batch, 1, columns).
+    """
+    return scores.abs().mean(1, keepdim=True).mul_(alpha)

@@ -77,6 +77,9 @@ class Gate(Method):
     def overrides(self, verb: str) -> bool:
         return self.method.overrides(verb)
 
+    def settled(self, view: ModelView) -> Gate:
+        return replace(self, method=self.method.settled(view))
+
     def acts_in(self, view: ModelView) -> Collection[int]:
         return self.method.acts_in(view)
 

@@ -1,0 +1,55 @@
+"""Settings that the papers publish, model by model.
+
+A field that a method leaves at None is filled from here when a session opens: the published value
+for this model, or else the method's general rule. `seesay methods --model X` prints what comes out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from seesay.models import ModelView
+
+
+class Published(NamedTuple):
+    """What a source gives for a model; `models` are parts of its name, in lower case."""
+
+    method: str
+    models: tuple[str, ...]
+    settings: dict[str, Any]
+    source: str
+
+
+TABLE = (
+    Published(
+        "attention-lens",
+        ("llava-1.5-7b", "llava-1.5-13b", "llava-v1.5-7b", "llava-v1.5-13b"),
+        {"alpha": 0.5, "layers": (5, 18)},
+        "arXiv 2411.16724",
+    ),
+    Published(
+        "attention-lens",
+        ("shikra-7b", "shikra7b"),
+        {"alpha": 0.55, "layers": (3, 13)},
+        "arXiv 2411.16724",
+    ),
+    Published(
+        "attention-lens",
+        ("minigpt-4", "minigpt4"),
+        {"alpha": 0.5, "layers": (3, 14)},
+        "arXiv 2411.16724",
+    ),
+)
+
+
+def published(method: str, view: ModelView) -> Published | None:
+    """The row for a method on a model, by the name it was loaded under."""
+    name = str(getattr(view.model.config, "name_or_path", "")).lower()
+    rows = (row for row in TABLE if row.method == method)
+    return next((row for row in rows if any(part in name for part in row.models)), None)
+
+
+def by_depth(layers: tuple[int, int], depth: int, view: ModelView) -> tuple[int, int]:
+    """A range of layers of a model `depth` layers deep, carried to `view`: ⌊l · layers / depth⌋."""
+    first, last = (layer * view.n_layers // depth for layer in layers)
+    return first, last
