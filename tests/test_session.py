@@ -209,7 +209,7 @@ def test_a_cache_from_outside_is_refused():
 def test_ways_of_decoding_that_cannot_be_right_are_refused():
     model, _, batch = oracles.built("llava")
     single = {name: value[:1] for name, value in batch.items()}
-    with AttentionLens()(model), pytest.raises(EngineError, match="attention-lens works on one"):
+    with AttentionLens()(model), pytest.raises(EngineError, match="works on one new token"):
         generate(model, single, prompt_lookup_num_tokens=3)
     with FarSight()(model, readout=True), pytest.raises(EngineError, match="use_cache"):
         generate(model, single, use_cache=False)

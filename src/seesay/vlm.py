@@ -239,7 +239,7 @@ class VLM:
         protocol = Protocol(
             model=self.id,
             revision=self.revision,
-            method=repr(asked.method),
+            method=repr(asked.method.settled(self.view)),
             prompt=asked.prompt,
             decoding=asked.decoding,
             seed=asked.seed,

@@ -146,10 +146,11 @@ class Method(Composable):
     # ---- verbs: override what the method needs ---------------------------------------------
 
     def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
-        """Once a prompt: the pixel inputs of a second stream, or None for no second stream.
+        """Once a prompt: what differs in the inputs of a second stream, or None for no second one.
 
-        Returns the entries of ``prompt.inputs`` that differ for the second stream, each of the
-        shape of the original.
+        Returns entries of ``prompt.inputs``: pixel inputs, each of the shape of the original;
+        ``attention_mask`` (batch, columns) closes the columns where it is 0, for all later tokens
+        too, and leaves positions as they are.
         """
         return None
 
@@ -258,6 +259,10 @@ class Stack(Composable):
     @property
     def methods(self) -> tuple[Method, ...]:
         return self.parts
+
+    def settled(self, view: ModelView) -> Stack:
+        """These methods with the fields that were left open filled in for a model."""
+        return Stack(tuple(method.settled(view) for method in self.parts))
 
     def __iter__(self) -> Iterator[Method]:
         return iter(self.parts)

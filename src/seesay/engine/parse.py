@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from dataclasses import MISSING, fields
 from typing import Any
@@ -58,6 +59,8 @@ def _names_method(node: ast.expr) -> bool:
 
 
 def _value(keyword: ast.keyword, text: str) -> Any:
+    if isinstance(keyword.value, ast.Name) and keyword.value.id == "inf":
+        return math.inf  # what repr writes; Python's grammar knows no literal for it
     if _names_method(keyword.value):
         return _method(keyword.value, text)
     try:

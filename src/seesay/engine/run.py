@@ -135,7 +135,7 @@ class Run:
         image: image columns for the rows the decoder sees now, second streams included.
         rows: rows of the first stream now (batch × beams).
         seen: columns seen after the forward at hand.
-        padding: the attention mask (rows, columns) the model was given, for compaction.
+        padding: the attention mask (rows, columns) the model was given, 0 on padding; None without.
         cache: the key-value cache of the last forward.
         readout: what is being recorded, or None.
         state: whatever methods keep during the run, by method.

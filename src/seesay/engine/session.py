@@ -56,7 +56,7 @@ class Session:
         readout: bool = False,
     ) -> None:
         self.view = ModelView.of(model, processor, vision=image_columns is None)
-        self.stack = stack = Stack(tuple(method.settled(self.view) for method in stack.parts))
+        self.stack = stack = stack.settled(self.view)
         self.images = images
         self.image_columns = image_columns
         self.run: Run | None = None
@@ -192,9 +192,8 @@ class Session:
             run.readout.begin_forward(rows, ids if run.seen > run.length else None)
         if run.streams > 1:
             kwargs = streams.doubled(kwargs, run)
-        if self._compacts:
-            mask = kwargs.get("attention_mask")
-            run.padding = mask if isinstance(mask, Tensor) and mask.dim() == 2 else None
+        mask = kwargs.get("attention_mask")
+        run.padding = mask if isinstance(mask, Tensor) and mask.dim() == 2 else None
         return (), kwargs
 
     def _after(
