@@ -68,19 +68,13 @@ def masked_pixels(prompt: Prompt, match: Match) -> dict[str, Tensor]:
     Of each picture's pixels, the ``similarity / 2`` share with the lowest relevance is masked; a
     constant relevance masks nothing. The geometry stays that of the original.
     """
-    view = prompt.view
-    pictures = patches.split(view, prompt.inputs)
-    black = patches.black(view)
-    row_of, columns = prompt.columns.nonzero(as_tuple=True)
-    painted, start = [], 0
-    for tiles in pictures:
-        stop = start + patches.run_length(view, tiles)
-        row = row_of[start]
-        relevance = match.relevance[row, columns[start:stop]]
-        keep = 1 - float(match.similarity[row]) / 2
-        painted.append(_painted(tiles, relevance, keep, black))
-        start = stop
-    return patches.assemble(view, prompt.inputs, painted)
+    black = patches.black(prompt.view)
+    painted = []
+    for picture in prompt.pictures():
+        relevance = match.relevance[picture.row, picture.columns]
+        keep = 1 - float(match.similarity[picture.row]) / 2
+        painted.append(_painted(picture.tiles, relevance, keep, black))
+    return patches.assemble(prompt.view, prompt.inputs, painted)
 
 
 def relevance_map(cells: Tensor, height: int, width: int) -> Tensor:
