@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 import tempfile
 import time
@@ -57,7 +58,7 @@ def main() -> None:
 def train(recipe: Recipe, work: Path, out: Path) -> None:
     """Train by the recipe, with scenes and checkpoints in `work`, and write the model to `out`.
 
-    The log goes to stderr and to `training.log` in `work`.
+    The log goes to stderr and to `training.log`, which ends up beside the weights.
     """
     work.mkdir(parents=True, exist_ok=True)
     _log_to(work)
@@ -71,6 +72,7 @@ def train(recipe: Recipe, work: Path, out: Path) -> None:
             _process, (recipe, work, out, Path(meeting) / "point"), nprocs=_PROCESSES
         )
     log.info("done after %.0f s", time.monotonic() - started)
+    shutil.copy(work / "training.log", out)
 
 
 def _process(rank: int, recipe: Recipe, work: Path, out: Path, meeting: Path) -> None:

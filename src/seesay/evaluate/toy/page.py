@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -185,6 +186,8 @@ def _table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 def _figure(figure: Figure) -> str:
+    if math.isnan(figure.value):
+        return "too few"
     digits = 1 if figure.value > 2 else 3
     value, low, high = (f"{number:.{digits}f}" for number in figure)
     return f"{value} [{low}, {high}]"

@@ -26,11 +26,13 @@ class Figure(NamedTuple):
 def bootstrap(scenes: int, figure: Callable[[Rows], float], repeats: int = _REPEATS) -> Figure:
     """A figure over all scenes, with the percentile interval of draws of as many, with return.
 
-    The same scenes are drawn for every figure, so differences between figures are paired.
+    The same scenes are drawn for every figure, so differences between figures are paired. Draws
+    for which the figure is not defined (NaN) are left out.
     """
     rng = np.random.default_rng(0)
-    drawn = [figure(rng.integers(scenes, size=scenes)) for _ in range(repeats)]
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    drawn = np.array([figure(rng.integers(scenes, size=scenes)) for _ in range(repeats)])
+    known = drawn[~np.isnan(drawn)]
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
     return Figure(figure(np.arange(scenes)), float(low), float(high))
 
 
