@@ -151,10 +151,10 @@ def test_methods_reads_the_registry(seesay) -> None:
     assert status == 0
     for name, kind in REGISTRY.items():
         assert any(line.startswith(name) and kind.summary in line for line in out.splitlines())
-    status, out, _ = seesay("methods", "Attention_Lens")
+    status, out, _ = seesay("methods", "Far_Sight")
     assert status == 0
-    assert "alpha" in out
-    assert "default 0.5" in out
+    assert "sigma" in out
+    assert "default 0.8" in out
     assert "2411.16724" in out
     status, _, err = seesay("methods", "attention-lense")
     assert status == 2

@@ -128,7 +128,10 @@ def test_methods_act_and_say_their_name(vlm, name) -> None:
     method = STANDALONE[name]()
     seen = vlm.describe(pictures, method=name, **SHORT)
     assert {one.method for one in seen} == {repr(method)}
-    assert {one.protocol.method for one in seen} == {repr(method)}
+    assert {one.method for one in seen} == {repr(method)}
+    settled = repr(method.settled(vlm.view))
+    assert {one.protocol.method for one in seen} == {settled}
+    assert ("layers=(0, 2)" in settled) == (name == "attention-lens")
     zero = vlm.describe(pictures, method=method.at_zero(), **SHORT)
     assert [one.text for one in zero] == [one.text for one in plain]
     scored = [token.logprob for one in seen for token in one.tokens]

@@ -26,18 +26,14 @@ def methods(
     debug: options.Debug = False,
 ) -> None:
     """List the methods, or the fields of one."""
+    from seesay.engine.parse import method_class
     from seesay.methods import REGISTRY
 
     if name is None:
         emit(_registry_table(list(REGISTRY.values())))
         emit("", "fields and defaults of one: seesay methods NAME")
         return
-    from seesay.errors import MethodError, nearest
-
-    kind = REGISTRY.get(name.strip().lower().replace("_", "-"))
-    if kind is None:
-        raise MethodError(f"unknown method {name!r}; {nearest(name, REGISTRY)}")
-    emit(*_method_facts(kind))
+    emit(*_method_facts(method_class(name)))
 
 
 def doctor(

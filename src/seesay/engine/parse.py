@@ -39,6 +39,19 @@ def parse(text: str) -> AnyMethod:
     return _method(tree, text)
 
 
+def method_class(name: str) -> type[Method]:
+    """The class of a method's name, written with hyphens, underscores or as the class.
+
+    Raises:
+        MethodError: unknown; the message names the nearest.
+    """
+    cls = {_key(known): kind for known, kind in REGISTRY.items()}.get(_key(name.strip()))
+    if cls is None:
+        written = name.replace("_", "-")
+        raise MethodError(f"unknown method {written!r}; {nearest(written, [*REGISTRY, PLAIN])}")
+    return cls
+
+
 def _method(node: ast.expr, text: str) -> AnyMethod:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _method(node.left, text) + _method(node.right, text)
@@ -77,11 +90,7 @@ def _build(name: str, values: dict[str, Any]) -> AnyMethod:
         if values:
             raise MethodError("plain is the model without any method and has no fields")
         return Stack()
-    by_key = {_key(known): cls for known, cls in REGISTRY.items()}
-    cls = by_key.get(_key(name))
-    if cls is None:
-        written = name.replace("_", "-")
-        raise MethodError(f"unknown method {written!r}; {nearest(written, [*REGISTRY, PLAIN])}")
+    cls = method_class(name)
     _check_fields(cls, values)
     missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]  # type: ignore[arg-type]
     if missing:
