@@ -155,7 +155,7 @@ def test_methods_reads_the_registry(seesay) -> None:
     assert status == 0
     assert "sigma" in out
     assert "default 0.8" in out
-    assert "2411.16724" in out
+    assert "2505.16652" in out
     status, _, err = seesay("methods", "attention-lense")
     assert status == 2
     assert "did you mean attention-lens?" in err
