@@ -127,6 +127,11 @@ class Method(Composable):
             reasons["static cache"] = "a static cache cannot be shortened"
         return reasons
 
+    @property
+    def stands_aside(self) -> Mapping[str, str]:
+        """Ways of decoding, among `MODES`, in which the plain model answers, and why."""
+        return {}
+
     def settled(self, view: ModelView) -> Method:
         """This method with the fields that were left open filled in for a model."""
         return self

@@ -17,6 +17,8 @@ from seesay.models import ModelView
 
 # Verbs whose row is the newest one; the others treat every row alike.
 _NEWEST_ROW_VERBS = ("score_bias", "compact", "fold")
+# Verbs whose effect on the prompt lasts through the cache, or which act on the cache itself.
+_CACHE_VERBS = ("rewrite_qk", "compact")
 
 
 def new_run(
@@ -82,7 +84,8 @@ def refuse_unfit(stack: Stack, inputs: Mapping[str, Any], readout: bool) -> None
 
     Raises:
         EngineError: assisted decoding, which scores several rows in one forward, under a method
-            that acts on the newest row alone; a readout of beams without a cache to follow.
+            that acts on the newest row alone; no cache under a readout or under a method whose
+            doings live in it.
     """
     assisted = inputs.get("assistant_model") or inputs.get("prompt_lookup_num_tokens")
     by_row = [m for m in stack.parts if m.active and any(map(m.overrides, _NEWEST_ROW_VERBS))]
@@ -92,8 +95,11 @@ def refuse_unfit(stack: Stack, inputs: Mapping[str, Any], readout: bool) -> None
             f"{what} works on one new token at a time, and assisted decoding checks several at "
             "once; generate without an assistant"
         )
-    if readout and inputs.get("use_cache") is False:
-        raise EngineError("a readout follows the cache; generate with use_cache=True")
+    if inputs.get("use_cache") is False:
+        cached = [m for m in stack.parts if m.active and any(map(m.overrides, _CACHE_VERBS))]
+        if cached or readout:
+            what = " + ".join(map(repr, cached)) or "a readout"
+            raise EngineError(f"{what} follows the cache; generate with use_cache=True")
 
 
 def new_readout(view: ModelView, inputs: Mapping[str, Any]) -> Readout:
