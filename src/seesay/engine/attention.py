@@ -35,6 +35,8 @@ class Call:
         scaling: factor on q·k, usually head_dim^−½.
         image: the image columns of the rows at hand.
         run: the generation's state.
+        factor: (batch, heads, columns) on the scores of a single row, from `key_scale`; while the
+            prompt is read it is in the keys.
     """
 
     layer: int
@@ -45,6 +47,7 @@ class Call:
     scaling: float
     image: ImageColumns
     run: Run
+    factor: Tensor | None = None
 
     @property
     def n_queries(self) -> int:
@@ -95,26 +98,28 @@ def attend(
     if compacted is not None:
         call = replace(call, mask=compacted.mask(call.n_queries, call.n_heads))
         call = replace(call, image=compacted.image_columns(call.image, call.n_heads))
+    own_query = call.query[:, :, -1]  # cached keys stay each head's own, whatever a layer rewrites
     call = _prepared(plan, call)
     sink = _sink(plan, call)
     wants_row = bool(plan.score_bias or plan.compact or plan.readout)
-    if call.is_prefill or not plan.changes:
+    changes_row = not call.is_prefill and plan.changes_row
+    if not changes_row:
         if sink is None:
             out = original(
                 module, call.query, call.key, call.value, call.mask, scaling=call.scaling, **kwargs
             )[0]
         else:
             out = attend_with_sink(call.query, call.key, call.value, call.mask, call.scaling, sink)
-    if wants_row or (plan.changes and not call.is_prefill):
+    if wants_row or changes_row:
         row, weights = _last_row(plan, call, sink)
-        if not call.is_prefill and plan.changes:
+        if changes_row:
             out = row
         elif plan.score_bias and call.predicts:
             out[:, -1:] = row
         if plan.readout and call.run.readout is not None:
             call.run.readout.take_attention(call.layer, weights, call.image)
         if plan.compact:
-            call.run.last_rows[call.layer] = LastRow(call.query[:, :, -1], weights)
+            call.run.last_rows[call.layer] = LastRow(own_query, weights, call.image)
     return out, None
 
 
@@ -133,8 +138,13 @@ def _prepared(plan: LayerPlan, call: Call) -> Call:
                 call = _broadcast_head(call, head)
     for method in plan.key_scale:
         factor = method.key_scale(call)
-        if factor is not None:
+        if factor is None:
+            continue
+        if call.is_prefill:
             call = replace(call, key=call.key * factor[..., None].to(call.key.dtype))
+        else:  # on the scores of one row it costs far less than on all keys
+            factor = factor.repeat_interleave(call.n_heads // factor.shape[1], dim=1)
+            call = replace(call, factor=factor if call.factor is None else call.factor * factor)
     return call
 
 
@@ -155,6 +165,8 @@ def _last_row(plan: LayerPlan, call: Call, sink: Tensor | None) -> tuple[Tensor,
     """
     row = call.query[:, :, -1:]
     scores = scores_of(row, call.key, call.scaling)[:, :, 0]  # (batch, heads, columns)
+    if call.factor is not None:
+        scores = scores * call.factor
     if plan.score_bias and call.predicts and call.image.stop:
         span = slice(call.image.start, call.image.stop)
         seen = scores[..., span]

@@ -7,11 +7,13 @@ positions; the layer brings its own mask, since the model's speaks of logical co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers.cache_utils import DynamicLayer
 
 from seesay.engine.run import ImageColumns
@@ -29,10 +31,12 @@ class LastRow:
     Attributes:
         query: (rows, heads, head_dim), rotated.
         weights: (rows, heads, columns) float32 over the layer's physical entries.
+        image: which of the entries are image tokens.
     """
 
     query: Tensor
     weights: Tensor
+    image: ImageColumns
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,15 @@ class Kept:
     Attributes:
         entries: (rows, kv_heads, kept) long, ascending: the physical entries that stay.
         keys, values: (rows, kv_heads, merged, head_dim), entries that stand for dropped ones.
+        valid: (rows, kv_heads, merged) False where one only fills up to the count of other rows.
+        notes: by name, (rows, heads, merged): what is noted beside them, 0 if nothing is given.
     """
 
     entries: Tensor
     keys: Tensor | None = None
     values: Tensor | None = None
+    valid: Tensor | None = None
+    notes: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped here
@@ -74,11 +82,7 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
         Raises:
             EngineError: a cache layer of another kind (static, quantized, sliding).
         """
-        if type(layer) not in (DynamicLayer, cls):
-            raise EngineError(
-                f"compaction needs a dynamic cache, but a layer is a {type(layer).__name__}; "
-                "generate without cache_implementation"
-            )
+        refuse_other_caches(layer)
         rows, kv_heads, entries, _ = layer.keys.shape
         if isinstance(layer, cls):
             origin, valid, logical = layer.origin, layer.valid, layer.logical
@@ -96,7 +100,7 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
         new.origin, new.valid = origin.gather(2, kept.entries), valid.gather(2, kept.entries)
         new.logical = logical
         if kept.keys is not None and kept.values is not None:
-            new._append(kept.keys, kept.values, origin=-1)
+            new._append(kept.keys, kept.values, origin=-1, valid=kept.valid)
         return new
 
     # ---- what transformers asks a cache layer ----------------------------------------------
@@ -151,7 +155,9 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
         inside = (image.mask[rows, at] & known).repeat_interleave(heads // at.shape[1], dim=1)
         return ImageColumns(inside.any(1), 0, inside.shape[-1], inside.float())
 
-    def _append(self, keys: Tensor, values: Tensor, *, origin: int) -> None:
+    def _append(
+        self, keys: Tensor, values: Tensor, *, origin: int, valid: Tensor | None = None
+    ) -> None:
         """Add entries; the first of them stands at logical column `origin`, −1 for merged ones."""
         count = keys.shape[2]
         at = torch.full((count,), -1, device=keys.device)
@@ -161,7 +167,18 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
         self.values = torch.cat([self.values, values], dim=2)
         head = (*keys.shape[:2], count)
         self.origin = torch.cat([self.origin, at.expand(head)], dim=2)
-        self.valid = torch.cat([self.valid, torch.ones_like(at, dtype=torch.bool).expand(head)], 2)
+        if valid is None:
+            valid = torch.ones_like(at, dtype=torch.bool).expand(head)
+        self.valid = torch.cat([self.valid, valid], dim=2)
+
+
+def refuse_other_caches(layer: Any) -> None:
+    """Raise EngineError if a cache layer is of a kind whose entries cannot be dropped."""
+    if type(layer) not in (DynamicLayer, CompactedLayer):
+        raise EngineError(
+            f"compaction needs a dynamic cache, but a layer is a {type(layer).__name__}; "
+            "generate without cache_implementation"
+        )
 
 
 def compact(layers: dict[int, tuple[Method, ...]], run: Run) -> None:
@@ -171,4 +188,32 @@ def compact(layers: dict[int, tuple[Method, ...]], run: Run) -> None:
             kept = method.compact(layer, run)
             if kept is not None:
                 cache_layers = run.cache.layers
+                _compact_notes(run.notes.get(layer, {}), kept, cache_layers[layer].keys.shape[2])
                 cache_layers[layer] = CompactedLayer.of(cache_layers[layer], kept, run.padding)
+
+
+def noted(run: Run, layer: int, name: str, like: Tensor) -> Tensor:
+    """What is noted beside the cache entries of a layer: `like`'s shape, 0 where nothing was yet.
+
+    Put it back into ``run.notes[layer][name]`` once it is changed.
+
+    Args:
+        like: (rows, heads, entries).
+    """
+    note = run.notes.setdefault(layer, {}).get(name)
+    return torch.zeros_like(like) if note is None else _grown(note, like.shape[-1])
+
+
+def _compact_notes(notes: dict[str, Tensor], kept: Kept, entries: int) -> None:
+    """Notes of the entries that stay, then those of the merged ones."""
+    for name, note in notes.items():
+        groups = note.shape[1] // kept.entries.shape[1]
+        stay = _grown(note, entries).gather(2, kept.entries.repeat_interleave(groups, dim=1))
+        if kept.keys is not None:
+            none = note.new_zeros(*note.shape[:2], kept.keys.shape[2])
+            stay = torch.cat([stay, kept.notes.get(name, none)], dim=2)
+        notes[name] = stay
+
+
+def _grown(note: Tensor, entries: int) -> Tensor:
+    return functional.pad(note, (0, entries - note.shape[-1]))

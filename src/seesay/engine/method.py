@@ -159,6 +159,14 @@ class Method(Composable):
         """
         return None
 
+    def read_embeddings(self, embeddings: Tensor, run: Run) -> None:
+        """Before the decoder, in every forward: its input, the pictures' tokens among it.
+
+        Args:
+            embeddings: (rows, columns, hidden) of the columns up to ``run.seen``, with the rows of
+                second streams behind those of the first.
+        """
+
     def rewrite_qk(self, call: Call) -> Tensor | None:
         """Prefill: whose attention map every head of this layer uses.
 
@@ -167,7 +175,11 @@ class Method(Composable):
         return None
 
     def key_scale(self, call: Call) -> Tensor | None:
-        """A factor on the keys, (batch, kv_heads, columns)."""
+        """A factor on the keys, (batch, kv_heads, columns).
+
+        For a single row (``not call.is_prefill``) it may differ by query head: (batch, heads,
+        columns).
+        """
         return None
 
     def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:

@@ -21,9 +21,9 @@ class LayerPlan:
     readout: bool = False
 
     @property
-    def changes(self) -> bool:
-        """Whether any verb changes what the layer computes."""
-        return bool(self.rewrite_qk or self.key_scale or self.score_bias or self.sink_logmass)
+    def changes_row(self) -> bool:
+        """Whether any verb changes a single row; `rewrite_qk` acts while the prompt is read."""
+        return bool(self.key_scale or self.score_bias or self.sink_logmass)
 
 
 def plan_layers(view: ModelView, stack: Stack, readout: bool) -> dict[int, LayerPlan]:

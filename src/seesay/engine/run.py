@@ -141,6 +141,8 @@ class Run:
         state: whatever methods keep during the run, by method.
         acted: (rows,) whether a gated method acted in the newest step; None without a gate.
         last_rows: by layer, the newest row of attention, for methods that compact.
+        notes: by layer and name, (rows, heads, entries): what methods keep beside cache entries. It
+            follows beams and compaction; see `compaction.noted`.
     """
 
     view: ModelView
@@ -158,3 +160,4 @@ class Run:
     state: dict[Method, Any] = field(default_factory=dict)
     acted: Tensor | None = None
     last_rows: dict[int, LastRow] = field(default_factory=dict)
+    notes: dict[int, dict[str, Tensor]] = field(default_factory=dict)

@@ -92,6 +92,9 @@ class Session:
                 undo.enter_context(switched(decoder, f"seesay-{id(model):x}", self._attend))
             undo.callback(model.register_forward_pre_hook(self._before, with_kwargs=True).remove)
             undo.callback(model.register_forward_hook(self._after, with_kwargs=True).remove)
+            if any(m.active and m.overrides("read_embeddings") for m in self.stack.parts):
+                hook = self.view.decoder.register_forward_pre_hook
+                undo.callback(hook(self._embedded, with_kwargs=True).remove)
             self._generate = model.generate
             before = vars(model).get("generate")
             vars(model)["generate"] = self.generate
@@ -186,7 +189,7 @@ class Session:
             run.rows = rows
             run.image = run.prompt.for_rows(rows, run.streams)
         run.cache = cache
-        if run.streams > 1 or run.readout is not None:
+        if run.streams > 1 or run.readout is not None or self._compacts:
             streams.pair_cache(cache, run)
         if run.readout is not None:
             run.readout.begin_forward(rows, ids if run.seen > run.length else None)
@@ -195,6 +198,14 @@ class Session:
         mask = kwargs.get("attention_mask")
         run.padding = mask if isinstance(mask, Tensor) and mask.dim() == 2 else None
         return (), kwargs
+
+    def _embedded(self, decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self.run is None or self._preparing:
+            return
+        embeddings = start.embeddings(self.view, args, kwargs)
+        for method in self.stack.parts:
+            if method.active and method.overrides("read_embeddings"):
+                method.read_embeddings(embeddings, self.run)
 
     def _after(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any

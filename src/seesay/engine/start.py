@@ -110,6 +110,15 @@ def new_readout(view: ModelView, inputs: Mapping[str, Any]) -> Readout:
     return Readout(view.n_layers, view.n_heads, ids)
 
 
+def embeddings(view: ModelView, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    """The input embeddings (rows, columns, hidden) of a call of the decoder."""
+    given = kwargs.get("inputs_embeds")
+    if given is None:
+        ids = args[0] if args else kwargs["input_ids"]
+        given = view.model.get_input_embeddings()(ids)
+    return given  # type: ignore[no-any-return]
+
+
 def brings_stream(method: Method) -> bool:
     """Whether `method` may ask for a second stream."""
     return method.active and method.overrides("prepare")

@@ -105,7 +105,8 @@ def plausible(fused: Tensor, plain: Tensor, beta: Tensor) -> Tensor:
 def pair_cache(cache: Any, run: Run) -> None:
     """Make `cache` follow beams in every stream: rows of the others move with the first one's.
 
-    Works on any cache class, on this instance alone. The readout hears of the beams here too.
+    Works on any cache class, on this instance alone. The readout and what methods note beside
+    cache entries follow here too.
     """
     if cache is None or "reorder_cache" in vars(cache):
         return
@@ -114,7 +115,10 @@ def pair_cache(cache: Any, run: Run) -> None:
     def follow(beams: Tensor) -> None:
         if run.readout is not None:
             run.readout.take_beams(beams)
-        reorder(torch.cat([beams + stream * len(beams) for stream in range(run.streams)]))
+        rows = torch.cat([beams + stream * len(beams) for stream in range(run.streams)])
+        reorder(rows)
+        for notes in run.notes.values():
+            notes.update({name: note[rows.to(note.device)] for name, note in notes.items()})
 
     cache.reorder_cache = follow
 
