@@ -1,9 +1,10 @@
-"""Which parts of a picture does the prompt speak of? The matchers of AGLA.
+"""Which parts of a picture does the prompt speak of? AGLA's map, its mask, and our own matcher.
 
 A matcher gives two things: the similarity of picture and prompt, 0 to 1, and how relevant each
-image token is to the prompt. The published matcher is a BLIP image–text matcher;
-`match_by_attention` is ours and needs no extra weights: the model's own attention from prompt to
-picture, weighted by what it does to the answer.
+part of the picture is to the prompt. From these `keep_mask(relevance_map(...), 1 − similarity / 2)`
+says which pixels stay. The published matcher is in `blip`; `match_by_attention` is ours and needs
+no extra weights: the model's own attention from prompt to picture, weighted by what it does to the
+answer.
 
     relevance(j) = mean_h Σ_i max(0, ∂score/∂A[h, i, j]) · A[h, i, j]       i over the prompt's text
 
@@ -16,6 +17,7 @@ the mean text state entering that layer, negative values cut to 0.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -26,7 +28,7 @@ from seesay.engine.gradient import attention_gradient
 from seesay.engine.run import Prompt
 from seesay.patches import Tile
 
-# Of the map's longer side: σ 7.68 on the published 384 × 384 map.
+# σ, of the map's longer side: 7.68 on the published 384 × 384 map.
 _BLUR = 0.02
 _KEEP_AT_MOST = 1 - 1e-5
 
@@ -77,27 +79,46 @@ def masked_pixels(prompt: Prompt, match: Match) -> dict[str, Tensor]:
     return patches.assemble(prompt.view, prompt.inputs, painted)
 
 
-def relevance_map(cells: Tensor, height: int, width: int) -> Tensor:
-    """Relevance of a grid's cells as a smooth map of pixels.
+def relevance_map(cells: Tensor, height: int, width: int, *, fade: bool = False) -> Tensor:
+    """Relevance of a grid's cells as a smooth map of pixels, 0 to 1 over the map.
 
     Args:
         cells: (rows, columns), at least 0.
+        fade: let the map fall towards 0 at its borders, as the published one does.
 
-    Returns (height, width) float32: cubic interpolation within the range of `cells`, then a
-    Gaussian blur of 2 % of the longer side.
+    Returns (height, width) float32, `smoothed` between the least and the most relevant cell; a
+    constant `cells` gives zeros.
     """
-    smooth = functional.interpolate(
-        cells[None, None].float(), (height, width), mode="bicubic", align_corners=False
+    return unit(smoothed(unit(cells.float()), height, width, fade=fade))
+
+
+def smoothed(cells: Tensor, height: int, width: int, *, fade: bool = False) -> Tensor:
+    """(rows, columns) as (height, width): a cubic spline within the range of `cells`, then a
+    Gaussian blur of 2 % of the longer side.
+
+    With `fade` this is ``scipy.ndimage.zoom(order=3, mode="grid-constant", grid_mode=True)``: the
+    world around the grid is 0. Otherwise it is as its outermost cells are, so that crops that lie
+    side by side show no seam.
+    """
+    down, across = (
+        _spline(cells_along, pixels, fade).to(cells)
+        for cells_along, pixels in zip(cells.shape, (height, width), strict=True)
     )
-    smooth = smooth.clamp(cells.min(), cells.max())
-    return _blurred(smooth, _BLUR * max(height, width))[0, 0]
+    zoomed = (down @ cells @ across.T).clamp(cells.min(), cells.max())
+    return _blurred(zoomed, _BLUR * max(height, width))
+
+
+def unit(values: Tensor) -> Tensor:
+    """`values` moved and scaled to 0..1; zeros if they are all the same."""
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else torch.zeros_like(values)
 
 
 def keep_mask(relevance: Tensor, keep: float) -> Tensor:
     """Which values of `relevance` (any shape) belong to its `keep` share of highest ones.
 
-    The threshold is the k-th value in descending order, k = ⌊n · keep⌋ counted from 0, and ties
-    stay. A constant map is kept whole.
+    AGLA keeps the share ``1 − similarity / 2``. The threshold is the k-th value in descending
+    order, k = ⌊n · keep⌋ counted from 0, and ties stay. A constant map is kept whole.
     """
     flat = relevance.flatten()
     if flat.max() == flat.min():
@@ -108,10 +129,13 @@ def keep_mask(relevance: Tensor, keep: float) -> Tensor:
 
 def _painted(tiles: list[Tile], relevance: Tensor, keep: float, black: Tensor) -> list[Tile]:
     """One picture's tiles with what is not kept set to `black` (3,), normalised as the pixels."""
+    cells = [relevance[tile.tokens].float() for tile in tiles]
+    if len({value for part in cells for value in part.flatten().tolist()}) == 1:
+        return tiles  # smoothing would make differences out of rounding
     maps = []
-    for tile in tiles:
+    for tile, part in zip(tiles, cells, strict=True):
         top, left, bottom, right = tile.box
-        maps.append(relevance_map(relevance[tile.tokens], bottom - top, right - left))
+        maps.append(smoothed(part, bottom - top, right - left))
     sizes = [part.numel() for part in maps]
     kept = keep_mask(torch.cat([part.flatten() for part in maps]), keep)
     masks = torch.split(kept, sizes)
@@ -126,16 +150,39 @@ def _painted(tiles: list[Tile], relevance: Tensor, keep: float, black: Tensor) -
     return painted
 
 
+@cache
+def _spline(cells: int, pixels: int, fade: bool) -> Tensor:
+    """(pixels, cells) float64: the cubic spline through `cells` values, read at pixel centres."""
+    around = 12  # cells beyond the grid; a cubic spline forgets within them (0.27¹² < 10⁻⁶)
+    size = cells + 2 * around
+    index = torch.arange(size)
+    inner = (index - around).clamp(0, cells - 1)
+    world = functional.one_hot(inner, cells).double()
+    if fade:
+        world[(index < around) | (index >= around + cells)] = 0
+    # A spline with coefficients c takes the value (c[i-1] + 4 c[i] + c[i+1]) / 6 in cell i.
+    values = torch.eye(size, dtype=torch.float64) * 4 / 6
+    values[index[1:], index[:-1]] = values[index[:-1], index[1:]] = 1 / 6
+    at = (torch.arange(pixels).double() + 0.5) * cells / pixels - 0.5 + around
+    away = (at[:, None] - index).abs()  # (pixels, size)
+    near, far = 2 / 3 - away**2 + away**3 / 2, (2 - away).clamp(min=0) ** 3 / 6
+    spline: Tensor = torch.where(away < 1, near, far) @ torch.linalg.solve(values, world)
+    return spline
+
+
 def _blurred(image: Tensor, sigma: float) -> Tensor:
-    """(1, 1, height, width) under a Gaussian of `sigma` pixels, edges repeated."""
-    radius = max(1, round(4 * sigma))
+    """(height, width) under a Gaussian of `sigma` pixels, mirrored at its borders."""
+    radius = int(4 * sigma + 0.5)
     at = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
     kernel = torch.exp(-0.5 * (at / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    padded = functional.pad(image, (radius, radius, radius, radius), mode="replicate")
-    return functional.conv2d(
-        functional.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1)
-    )
+    for _ in range(2):  # columns, then rows
+        length = image.shape[1]
+        beyond = torch.arange(-radius, length + radius, device=image.device) % (2 * length)
+        mirrored = torch.minimum(beyond, 2 * length - 1 - beyond)
+        padded = image[:, None, mirrored]  # (rows, 1, columns)
+        image = functional.conv1d(padded, kernel[None, None])[:, 0].T
+    return image
 
 
 def _mean_state(hidden: Tensor, which: Tensor) -> Tensor:
