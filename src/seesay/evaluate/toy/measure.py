@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -132,6 +132,7 @@ def _other_turns(speaker: Speaker, scenes: Sequence[Scene]) -> dict[str, float]:
     described = speaker.tell(
         [(s, f"Please describe the {noun(o)}.") for s, o in zip(scenes, there, strict=True)]
     )
+    places = [where(placed) for placed in there]
     missing = [rng.choice(sorted(set(OBJECTS) - scene.present)) for scene in scenes]
     denied = speaker.tell(
         [(s, f"Please describe the {o}.") for s, o in zip(scenes, missing, strict=True)]
@@ -148,8 +149,9 @@ def _other_turns(speaker: Speaker, scenes: Sequence[Scene]) -> dict[str, float]:
             [f" {o.color} " in t.text for t, o in zip(described, there, strict=True)]
         ),
         "“Please describe the fork.”: place right": _share(
-            [f" {where(o)}." in t.text for t, o in zip(described, there, strict=True)]
+            [f" {place}." in t.text for t, place in zip(described, places, strict=True)]
         ),
+        "… if it always said the most frequent place": max(Counter(places).values()) / len(places),
         "“Please describe the fork.”, absent: denied": _share(
             ["There is no" in t.text for t in denied]
         ),

@@ -133,6 +133,8 @@ def _sections(splits: Mapping[Split, Measured]) -> Iterator[str]:
     yield from _table(
         heads, ([k, *(f"{m.other_turns[k]:.3f}" for m in both)] for k in both[0].other_turns)
     )
+    yield "Colours carry the picture; places do not: they are grammar, not sight."
+    yield ""
     yield "## Attention on the image, by layer (VAR)"
     yield ""
     layers = range(len(next(iter(both[0].var.values()))))
