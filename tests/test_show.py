@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -101,6 +102,21 @@ def test_a_model_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "<script>" in shown  # harmless here
+
+
+def test_a_text_that_was_said_before_is_not_repeated() -> None:
+    plain = replace(ACCOUNT, label="plain")
+    surer = replace(
+        ACCOUNT, label="eah", mentions=[replace(m, doubtful=False) for m in ACCOUNT.mentions]
+    )
+    shown = Panel("a", [plain, ACCOUNT, surer], present=PRESENT)
+    lines = [line.strip() for line in printed(terminal.panel(shown, doubts=False)).splitlines()]
+    assert lines.count("A fork, a [spoon?], a ~~knife~~ and a [~~cup~~?].") == 1
+    assert lines.count("agla(alpha=1.0)  1.25 s  the same as plain") == 1
+    assert lines.count("A fork, a spoon, a ~~knife~~ and a ~~cup~~.") == 1  # other marks: shown
+    html, _ = reading(shown)
+    assert html.count('<p class="text">') == 2
+    assert html.count("the same as plain") == 1
 
 
 def test_totals_count_what_was_invented_and_what_was_missed() -> None:

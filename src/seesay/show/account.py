@@ -65,6 +65,22 @@ def pieces(account: Account, present: frozenset[str] | None) -> list[Piece]:
     return cut
 
 
+def repeats(account: Account, earlier: Sequence[Account]) -> str | None:
+    """The label of the first earlier account that says the same with the same marks, if any."""
+    for other in earlier:
+        if (account.text, account.ended, _marks(account)) == (
+            other.text,
+            other.ended,
+            _marks(other),
+        ):
+            return other.label
+    return None
+
+
+def _marks(account: Account) -> list[tuple[tuple[int, int], bool]]:
+    return [(mention.span, mention.doubtful) for mention in account.mentions]
+
+
 def is_invented(mention: Mention, present: frozenset[str] | None) -> bool:
     """Whether the mention names an object that is known not to be there."""
     return present is not None and mention.name not in present

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seesay.errors import InputError
-from seesay.show.account import Panel, invented, is_invented, named, pieces, totals
+from seesay.show.account import Panel, invented, is_invented, named, pieces, repeats, totals
 from seesay.show.terminal import printable
 
 if TYPE_CHECKING:
@@ -103,7 +103,12 @@ def _template() -> Template:
     )
     environment.filters["clean"] = printable
     environment.globals.update(
-        data_uri=data_uri, pieces=pieces, invented=invented, named=named, is_invented=is_invented
+        data_uri=data_uri,
+        pieces=pieces,
+        repeats=repeats,
+        invented=invented,
+        named=named,
+        is_invented=is_invented,
     )
     return environment.get_template("page.html")
 

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from seesay.show.account import Account, Panel, Total, invented, is_invented, named, pieces
+from seesay.show.account import Account, Panel, Total, invented, is_invented, named, pieces, repeats
 
 DOUBTFUL, INVENTED = "yellow", "red strike"
 
@@ -26,8 +26,11 @@ def panel(shown: Panel, *, doubts: bool = True) -> Group:
         parts.append(Text(printable(shown.question), style="italic"))
     if shown.present is not None:
         parts.append(there(shown.present))
-    for account in shown.accounts:
-        parts.append(_heading(account, shown.present))
+    for index, account in enumerate(shown.accounts):
+        same = repeats(account, shown.accounts[:index])
+        parts.append(_heading(account, shown.present, same))
+        if same is not None:
+            continue
         parts.append(Padding(marked(account, shown.present), (0, 0, 0, 4), expand=False))
         if doubts and any(mention.doubtful for mention in account.mentions):
             parts.append(Padding(doubt_table(account, shown.present), (0, 0, 0, 4), expand=False))
@@ -107,16 +110,18 @@ def printable(text: str) -> str:
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def _heading(account: Account, present: frozenset[str] | None) -> Text:
+def _heading(account: Account, present: frozenset[str] | None, same: str | None) -> Text:
     return Text.assemble(
         ("  " + printable(account.label), "cyan"),
-        *((f"  {fact}", "dim") for fact in _facts(account, present)),
+        *((f"  {fact}", "dim") for fact in _facts(account, present, same)),
     )
 
 
-def _facts(account: Account, present: frozenset[str] | None) -> Iterator[str]:
+def _facts(account: Account, present: frozenset[str] | None, same: str | None) -> Iterator[str]:
     if account.seconds is not None:
         yield f"{account.seconds:.2f} s"
-    if present is not None:
+    if same is not None:
+        yield f"the same as {printable(same)}"
+    elif present is not None:
         yield f"{invented(account, present)} of {len(account.mentions)} object words invented"
         yield f"{named(account, present)} of {len(present)} objects named"
