@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
+from huggingface_hub import (
+    get_hf_file_metadata,
+    hf_hub_url,
+    snapshot_download,
+    try_to_load_from_cache,
+)
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # re-exported without `as`
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
@@ -114,11 +120,7 @@ def load_matcher(checkpoint: str) -> Matcher:
         ModelError: not found, no network, no BLIP retrieval model, or weights that are missing.
     """
     with _explained(checkpoint), torch.inference_mode(mode=False):
-        folder = checkpoint
-        if not Path(checkpoint).is_dir():
-            kinds = ["*.json", "*.txt", "*.safetensors"]  # no pickle is ever downloaded
-            revision = _SAFE_REVISIONS.get(checkpoint)
-            folder = snapshot_download(checkpoint, revision=revision, allow_patterns=kinds)
+        folder = checkpoint if Path(checkpoint).is_dir() else _downloaded(checkpoint)
         family = AutoConfig.from_pretrained(folder).model_type
         if family != "blip":
             raise ValueError(f"it is a {family} model")
@@ -135,6 +137,20 @@ def load_matcher(checkpoint: str) -> Matcher:
             raise ValueError(f"its vocabulary has no [ENC] token {_ENC}")
         processor = BlipProcessor.from_pretrained(folder)
     return Matcher(model.eval().requires_grad_(False), processor)
+
+
+def _downloaded(checkpoint: str) -> str:
+    """The folder of an id on the Hugging Face Hub; nothing is asked of the Hub if it is here."""
+    revision = _SAFE_REVISIONS.get(checkpoint)
+    needed = ("config.json", "model.safetensors")
+    cached = [try_to_load_from_cache(checkpoint, name, revision=revision) for name in needed]
+    here = all(isinstance(path, str) for path in cached)
+    if not here:  # asked once, where a download would try for half a minute without a network
+        get_hf_file_metadata(hf_hub_url(checkpoint, needed[0], revision=revision))
+    kinds = ["*.json", "*.txt", "*.safetensors"]  # no pickle is ever downloaded
+    return snapshot_download(
+        checkpoint, revision=revision, allow_patterns=kinds, local_files_only=here
+    )
 
 
 @contextmanager
@@ -169,4 +185,5 @@ _FOREIGN_ERRORS = (
     TypeError,
     AttributeError,
     SafetensorError,
+    httpx.TransportError,
 )
