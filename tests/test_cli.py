@@ -325,6 +325,15 @@ def test_demo(seesay, tmp_path) -> None:
         assert "none is left out" in text
 
 
+def test_the_bundled_model_warns_that_it_knows_no_photographs(seesay, photo, model) -> None:
+    note = (
+        "seesay: the bundled model knows its drawn scenes only; for other pictures name a --model\n"
+    )
+    assert seesay("describe", photo, *SHORT)[2] == note
+    assert seesay("describe", "toy:kept/1", *SHORT)[2] == ""
+    assert seesay("describe", photo, *SHORT, *model)[2] == ""
+
+
 def test_describe_is_ready_in_ten_seconds_cold() -> None:
     started = time.monotonic()
     out, err = process("describe", "toy:kept/1").communicate(timeout=60)

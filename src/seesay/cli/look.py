@@ -45,7 +45,7 @@ def describe(
 
     seesay describe toy:broken/7 --report scene.html
     """
-    opened = check([method], report, picture, max_pixels)
+    opened = check([method], report, picture, max_pixels, model)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     vlm = load(model, dtype, device, revision, trust_remote_code)
@@ -77,7 +77,7 @@ def ask(
 
     seesay ask photo.jpg "Is there a dog in the image?"
     """
-    opened = check([method], report, picture, max_pixels)
+    opened = check([method], report, picture, max_pixels, model)
     how = _decoding(max_new_tokens, num_beams, sample, seed, words)
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("answering") as progress:
@@ -111,7 +111,7 @@ def compare(
     seesay compare toy:broken/7 --methods "plain; attention-lens; attention-lens + farsight"
     """
     listed = None if methods == "all" else [part for part in methods.split(";") if part.strip()]
-    opened = check(listed or [], report, picture, max_pixels)
+    opened = check(listed or [], report, picture, max_pixels, model)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     vlm = load(model, dtype, device, revision, trust_remote_code)
@@ -137,7 +137,11 @@ def compare(
 
 
 def check(
-    methods: Sequence[str | None], report: Path | None, picture: str, max_pixels: int | None
+    methods: Sequence[str | None],
+    report: Path | None,
+    picture: str,
+    max_pixels: int | None,
+    model: str | None,
 ) -> Opened:
     """Refuse what can be refused before a model is loaded, which may take minutes; opens the
     picture."""
@@ -150,7 +154,10 @@ def check(
             parse(method)
     if report is not None:
         page.writable(report)
-    return open_picture(picture, **({} if max_pixels is None else {"max_pixels": max_pixels}))
+    opened = open_picture(picture, **({} if max_pixels is None else {"max_pixels": max_pixels}))
+    if model is None and opened.present is None:
+        say("the bundled model knows its drawn scenes only; for other pictures name a --model")
+    return opened
 
 
 def load(
