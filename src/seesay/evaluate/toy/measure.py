@@ -137,13 +137,6 @@ def _other_turns(speaker: Speaker, scenes: Sequence[Scene]) -> dict[str, float]:
     denied = speaker.tell(
         [(s, f"Please describe the {o}.") for s, o in zip(scenes, missing, strict=True)]
     )
-    lists = []
-    for scene, a in zip(scenes, missing, strict=True):
-        names = sorted(scene.present) + rng.sample(sorted(set(OBJECTS) - scene.present - {a}), 5)
-        rng.shuffle(names)
-        lists.append((scene, checklist(names)))
-    listed = speaker.tell(lists)
-    hits = sum(len(t.named & t.scene.present) for t in listed)
     return {
         "“Please describe the fork.”: colour right": _share(
             [f" {o.color} " in t.text for t, o in zip(described, there, strict=True)]
@@ -155,8 +148,26 @@ def _other_turns(speaker: Speaker, scenes: Sequence[Scene]) -> dict[str, float]:
         "“Please describe the fork.”, absent: denied": _share(
             ["There is no" in t.text for t in denied]
         ),
-        "checklist: precision": hits / max(1, sum(len(t.named) for t in listed)),
-        "checklist: recall": hits / sum(len(t.scene.present) for t in listed),
+        **_checklists(speaker, scenes, absent_each=6),
+        **_checklists(speaker, scenes, absent_each=1),
+    }
+
+
+def _checklists(speaker: Speaker, scenes: Sequence[Scene], absent_each: int) -> dict[str, float]:
+    """Precision and recall of lists of what is there and some that is not, shuffled."""
+    rng = Random("checklists")
+    requests = []
+    for scene in scenes:
+        missing = rng.sample(sorted(set(OBJECTS) - scene.present), absent_each)
+        names = sorted(scene.present) + missing
+        rng.shuffle(names)
+        requests.append((scene, checklist(names)))
+    told = speaker.tell(requests)
+    hits = sum(len(t.named & t.scene.present) for t in told)
+    kind = f"checklist with {absent_each} absent"
+    return {
+        f"{kind}: precision": hits / max(1, sum(len(t.named) for t in told)),
+        f"{kind}: recall": hits / sum(len(t.scene.present) for t in told),
     }
 
 
