@@ -215,7 +215,7 @@ def _modes_agree(case: _Case) -> Outcomes:
         got = case.generate(case.method, case.batch, prefill_chunk_size=16)
         same("a prompt read in chunks", expected, got)
 
-    runs = (sampling, static, streaming, chunks)
+    runs = (sampling, streaming, static, chunks)
     for title, run in zip(MODES[2:], runs, strict=True):
         yield _outcome(case, title, run)
 
