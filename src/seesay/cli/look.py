@@ -140,8 +140,8 @@ def check(
     methods: Sequence[str | None],
     report: Path | None,
     picture: str,
-    max_pixels: int | None,
-    model: str | None,
+    max_pixels: int | None = None,
+    model: str | None = None,
 ) -> Opened:
     """Refuse what can be refused before a model is loaded, which may take minutes; opens the
     picture."""
