@@ -83,16 +83,8 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
             EngineError: a cache layer of another kind (static, quantized, sliding).
         """
         refuse_other_caches(layer)
-        rows, kv_heads, entries, _ = layer.keys.shape
-        if isinstance(layer, cls):
-            origin, valid, logical = layer.origin, layer.valid, layer.logical
-        else:
-            logical = entries
-            origin = torch.arange(entries, device=layer.keys.device).expand(rows, kv_heads, -1)
-            real = torch.ones(rows, entries, device=layer.keys.device, dtype=torch.bool)
-            if padding is not None:
-                real[:, : padding.shape[1]] = padding[:, :entries].bool()
-            valid = real[:, None].expand(rows, kv_heads, -1)
+        origin, valid = entries_of(layer, padding)
+        logical = layer.logical if isinstance(layer, cls) else layer.keys.shape[2]
         wide = kept.entries[..., None].expand(-1, -1, -1, layer.keys.shape[-1])
         new = cls()
         new.lazy_initialization(layer.keys, layer.values)
@@ -179,6 +171,18 @@ def refuse_other_caches(layer: Any) -> None:
             f"compaction needs a dynamic cache, but a layer is a {type(layer).__name__}; "
             "generate without cache_implementation"
         )
+
+
+def entries_of(layer: Any, padding: Tensor | None) -> tuple[Tensor, Tensor]:
+    """`CompactedLayer.origin` and `CompactedLayer.valid` of any dynamic cache layer."""
+    if isinstance(layer, CompactedLayer):
+        return layer.origin, layer.valid
+    rows, kv_heads, entries, _ = layer.keys.shape
+    origin = torch.arange(entries, device=layer.keys.device).expand(rows, kv_heads, -1)
+    real = torch.ones(rows, entries, device=layer.keys.device, dtype=torch.bool)
+    if padding is not None:
+        real[:, : padding.shape[1]] = padding[:, :entries].bool()
+    return origin, real[:, None].expand(rows, kv_heads, -1)
 
 
 def compact(layers: dict[int, tuple[Method, ...]], run: Run) -> None:

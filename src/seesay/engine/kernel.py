@@ -87,6 +87,33 @@ def attend_with_sink(
     return out[:, :, int(causal) :, :dim].transpose(1, 2).contiguous()
 
 
+def mass_on(
+    columns: Tensor, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float
+) -> Tensor:
+    """The attention that each row pays to some columns, (batch, heads, queries) float32.
+
+    The usual fused kernel runs with these columns as values, so no n×n map is made.
+
+    Args:
+        columns: (1 or batch, 1 or kv_heads, columns), 1 on these columns and 0 elsewhere.
+    """
+    groups = query.shape[1] // key.shape[1]
+    value = torch.zeros_like(key)
+    value[..., 0] = columns.to(key.dtype)
+    if groups > 1 and mask is not None:
+        key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
+    out = functional.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        scale=scaling,
+        is_causal=mask is None,
+        enable_gqa=groups > 1 and mask is None,
+    )
+    return precise(out[..., 0]).nan_to_num(0.0)  # rows of padding may attend to nothing
+
+
 def _with_open_column(mask: Tensor) -> Tensor:
     """`mask` with a first column that every row may attend to."""
     return functional.pad(mask, (1, 0), value=True if mask.dtype == torch.bool else 0.0)

@@ -9,6 +9,18 @@ from seesay.methods.eah import EAH
 from seesay.methods.farsight import FarSight
 from seesay.methods.gate import Gate
 from seesay.methods.pai import PAI
+from seesay.methods.vasparse import VASparse
 from seesay.methods.vcd import VCD
 
-__all__ = ["AGLA", "EAH", "PAI", "REGISTRY", "VCD", "AttentionLens", "FarSight", "Gate", "parse"]
+__all__ = [
+    "AGLA",
+    "EAH",
+    "PAI",
+    "REGISTRY",
+    "VCD",
+    "AttentionLens",
+    "FarSight",
+    "Gate",
+    "VASparse",
+    "parse",
+]

@@ -1,0 +1,191 @@
+"""Which cache entries stay and what stands for the others: parts (a) and (b) of VASparse.
+
+The equations stand in `vasparse`. Functions of plain tensors come first, then what reads and
+changes the cache of a run.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from seesay.methods.density_peaks import density_peaks, merged
+from seesay.methods.sparse_scores import LOOKED, raw_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seesay.engine.compaction import Kept
+    from seesay.engine.run import Run
+    from seesay.methods.vasparse import VASparse
+
+
+def selection_score(
+    products: Tensor,
+    looked: Tensor,
+    lam: float,
+    candidate: Tensor | None = None,
+    normalise: str | None = None,
+) -> Tensor:
+    """δ_i = (q·K_i)² + λP_i with P = softmax_i(looked).
+
+    P is within a factor e of uniform while (q·K)² spans orders of magnitude; `normalise` puts both
+    on one scale among the candidates.
+
+    Args:
+        products: (..., entries) q·K_i, not divided by √d.
+        looked: (..., entries) Σ_{k ∈ I} a[i, k], the attention that token i itself paid to the
+            picture, 0 to 1.
+        candidate: (..., entries) bool; the softmax is over these. None: all.
+        normalise: None for the literal sum, "rank" (0 to 1) or "zscore".
+
+    Returns (..., entries); what stands at entries that are no candidates means nothing.
+    """
+    if candidate is None:
+        candidate = products == products
+    share = looked.masked_fill(~candidate, -math.inf).softmax(-1).nan_to_num(0.0)
+    squares = products**2
+    if normalise == "rank":
+        squares, share = _rank(squares, candidate), _rank(share, candidate)
+    elif normalise == "zscore":
+        squares, share = _zscore(squares, candidate), _zscore(share, candidate)
+    return squares + lam * share
+
+
+def chosen_entries(
+    score: Tensor, candidate: Tensor, valid: Tensor, count: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The entries that stay: all that are no candidates, and the `count` best candidates.
+
+    Args:
+        score: (rows, heads, entries).
+        candidate: (rows, heads, entries) bool, equally many in all heads of a row.
+        valid: (rows, heads, entries) False on padding.
+        count: (rows,) candidates to keep.
+
+    Returns (entries, dropped): (rows, heads, kept) long, ascending, the same number everywhere:
+    rows that keep fewer are filled up with padding; and (rows, heads, entries) bool, the valid
+    entries that go.
+    """
+    order = score.masked_fill(~candidate, -math.inf).argsort(dim=-1, descending=True, stable=True)
+    rank = order.argsort(-1)
+    stays = valid & (~candidate | (rank < count[:, None, None]))
+    number = int(stays.sum(-1).max())
+    # Padding goes before the best of the rest, should a row be short of padding.
+    rest = (~valid).to(score) + valid / (2.0 + rank)
+    first = rest.masked_fill(stays, 2.0).topk(number, dim=-1).indices
+    entries = first.sort(-1).values
+    kept = stays.new_zeros(stays.shape).scatter(-1, entries, value=True)
+    return entries, valid & ~kept
+
+
+def best_entries(method: VASparse, layer: int, run: Run) -> Kept | None:
+    """The selection of a layer: what stays, and the entries that stand for the rest."""
+    from seesay.engine.compaction import Kept, entries_of, noted
+    from seesay.engine.kernel import scores_of
+
+    cache, last = run.cache.layers[layer], run.last_rows[layer]
+    origin, valid = entries_of(cache, run.padding)  # (rows, kv_heads, entries)
+    first = 0 if method.candidates == "all" else run.length
+    candidate = valid & (origin >= first)
+    groups = last.weights.shape[1] // origin.shape[1]
+    products = scores_of(last.query[:, :, None], cache.keys, 1.0)[:, :, 0]  # (rows, heads, entries)
+    looked = noted(run, layer, LOOKED, last.weights)
+    by_head = candidate.repeat_interleave(groups, dim=1)
+    score = selection_score(products, looked, method.lam, by_head, method.normalise)
+    score = score.view(len(score), -1, groups, score.shape[-1]).mean(2)
+    entries, dropped = chosen_entries(score, candidate, valid, _count(method, run, origin))
+    if not bool(dropped.any()):
+        return None
+    if not method.aggregate:
+        return Kept(entries)
+    notes = run.notes.get(layer, {})
+    parts: dict[str, list[Tensor]] = {}
+    for row, gone in enumerate(dropped):
+        index = gone.nonzero()[:, 1].view(len(gone), -1)  # (kv_heads, tokens)
+        tokens = index.shape[1]
+        number = min(tokens, max(1, int(method.clusters * tokens)))
+        of = density_peaks(_at(cache.keys[row], index), number)[1] if number else index
+        summed = method.merge == "sum"
+        for name, part in (("keys", cache.keys), ("values", cache.values)):
+            stands = merged(_at(part[row], index), of, number, summed=summed)
+            parts.setdefault(name, []).append(stands)
+        parts.setdefault("valid", []).append(stands.new_ones(stands.shape[:2]))
+        wide, of = index.repeat_interleave(groups, 0), of.repeat_interleave(groups, 0)
+        for name in notes:
+            note = noted(run, layer, name, last.weights)[row][..., None]
+            parts.setdefault(name, []).append(merged(_at(note, wide), of, number)[..., 0])
+    keys, values, real = (_stacked(parts.pop(name)) for name in ("keys", "values", "valid"))
+    return Kept(entries, keys, values, real.bool(), {n: _stacked(v) for n, v in parts.items()})
+
+
+def oldest_as_one(method: VASparse, layer: int, run: Run) -> Kept | None:
+    """The published rule: the oldest generated entries of one layer become their mean.
+
+    It is the first layer to hold `every` of them for each event so far, and `every` more.
+    """
+    from seesay.engine.compaction import Kept, entries_of
+
+    cache, raw = run.cache.layers[layer], raw_of(method, run)
+    number = cache.keys.shape[2] - run.length
+    if number < method.every * (raw.events + 1):
+        return None
+    raw.events += 1
+    keep = method.keep
+    gone = max(number - keep, 0) if isinstance(keep, int) else int((1 - keep) * number)
+    origin, _ = entries_of(cache, run.padding)
+    generated = (origin >= run.length) | (origin < 0)  # a merged entry is older than all others
+    order = origin.masked_fill(~generated, 2**62).argsort(dim=-1, stable=True)
+    rest = order[..., gone:].sort(-1).values
+    if not gone or not method.aggregate:
+        return Kept(rest)
+    wide = order[..., :gone, None].expand(-1, -1, -1, cache.keys.shape[-1])
+    means = [part.gather(2, wide).mean(2, keepdim=True) for part in (cache.keys, cache.values)]
+    return Kept(rest, *means)
+
+
+def _count(method: VASparse, run: Run, like: Tensor) -> Tensor:
+    """How many candidates stay, (rows,), counted from the text and not from what is left of it.
+
+    Prompt and answer are rounded apart, so that rows of a batch drop the same number at each step.
+    """
+    answer = like.new_tensor([run.seen - run.length])
+    if run.padding is None:
+        prompt = like.new_tensor([run.length])
+    else:
+        prompt = run.padding[:, : run.length].sum(1)
+    prompt = prompt.expand(len(like)) * (method.candidates == "all")
+    if isinstance(method.keep, int):
+        return (prompt + answer).clamp(max=method.keep)
+    gone = [((1 - method.keep) * part + 1e-6).long() for part in (prompt, answer)]
+    return prompt + answer - sum(gone)
+
+
+def _at(x: Tensor, index: Tensor) -> Tensor:
+    """(heads, entries, dim) at `index` (heads, tokens)."""
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+
+
+def _stacked(rows: list[Tensor]) -> Tensor:
+    """(heads, merged, ...) of each row as one tensor, filled up with zeros to the longest."""
+    import torch
+
+    most = max(row.shape[1] for row in rows)
+    fill = [row.new_zeros(row.shape[0], most - row.shape[1], *row.shape[2:]) for row in rows]
+    return torch.stack([torch.cat(pair, dim=1) for pair in zip(rows, fill, strict=True)])
+
+
+def _rank(values: Tensor, candidate: Tensor) -> Tensor:
+    """Rank among the candidates from 0 (lowest) to 1."""
+    order = values.masked_fill(~candidate, -math.inf).argsort(dim=-1, stable=True).argsort(-1)
+    others = (~candidate).sum(-1, keepdim=True)
+    number = candidate.sum(-1, keepdim=True)
+    return (order - others) / (number - 1).clamp(min=1)
+
+
+def _zscore(values: Tensor, candidate: Tensor) -> Tensor:
+    number = candidate.sum(-1, keepdim=True).clamp(min=1)
+    mean = values.masked_fill(~candidate, 0.0).sum(-1, keepdim=True) / number
+    away = (values - mean).masked_fill(~candidate, 0.0)
+    spread = ((away**2).sum(-1, keepdim=True) / number).sqrt()
+    return away / spread.clamp(min=1e-12)
