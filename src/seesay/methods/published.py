@@ -6,9 +6,10 @@ for this model, or else the method's general rule. `seesay methods --model X` pr
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seesay.models import ModelView
+if TYPE_CHECKING:
+    from seesay.models import ModelView
 
 
 class Published(NamedTuple):
