@@ -12,7 +12,7 @@ LAYERS = [
     {"errors", "models", "loading", "processors", "patches", "images", "toy"},
     {"engine"},
     {"methods", "grounding", "show"},
-    {"vlm", "asking", "seen", "pictures"},
+    {"vlm", "asking", "seen", "pictures", "tracing", "watching"},
     {"evaluate", "testing"},
     {"cli", "__main__"},
 ]

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import typer
 
-from seesay.cli import demo, facts, look, options
+from seesay.cli import demo, facts, look, options, show
 from seesay.cli.output import say
 from seesay.errors import SeesayError
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.command()(look.describe)
 app.command()(look.ask)
 app.command()(look.compare)
+app.command()(show.show)
 app.command()(facts.methods)
 app.command()(facts.doctor)
 app.command()(demo.demo)
