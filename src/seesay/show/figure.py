@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from seesay.show import panels, svg
-from seesay.show.account import Account, invented, named, pieces
+from seesay.show.account import Account, invented, is_invented, named, pieces
 from seesay.show.panels import INNER, MARGIN, WIDTH
 from seesay.show.svg import paragraph, text
 
@@ -149,7 +149,10 @@ def _legend(trace: Trace) -> Iterator[tuple[str, str]]:
     if trace.panel.present is not None:
         yield "Struck out", "invented"
         yield ": not in the picture.  ", "soft"
-    yield trace.moment.word, "moment"
+    wrong = {
+        m.span for m in trace.panel.accounts[0].mentions if is_invented(m, trace.panel.present)
+    }
+    yield trace.moment.word, "invented moment" if trace.moment.span in wrong else "moment"
     yield ": the word looked at below, behind the same words with and without the method.", "soft"
     if trace.gated is not None:
         count = f"{len(trace.gated.spans)} of {trace.gated.tokens} tokens"

@@ -32,7 +32,12 @@ def gaze(trace: Trace, gaze: Gaze, y: float) -> tuple[str, float]:
         "to it (mean of all heads in the middle layers). The right-hand map is the difference."
     )
     drawn, y = paragraph(MARGIN, y, INNER, [(caption, "soft")], 13)
-    maps, bottom = _maps(trace, y + 8, gaze.plain, gaze.changed, "plain", f"with {_short(trace)}")
+    names = ["plain", f"with {_short(trace)}", "change"]
+    if gaze.plain is not None and gaze.changed is not None:
+        totals = gaze.plain.sum(), gaze.changed.sum(), (gaze.changed - gaze.plain).sum()
+        forms = ("{}: {:.3f} in all", "{}: {:.3f} in all", "{}: {:+.3f} in all")
+        names = [form.format(*pair) for form, *pair in zip(forms, names, totals, strict=True)]
+    maps, bottom = _maps(trace, y + 8, gaze.plain, gaze.changed, *names)
     x = MARGIN + (3 * (_MAP + _GAP) if maps else 0)
     size = (min(WIDTH - MARGIN - x, 480), _MAP - 30)
     lines = [
@@ -45,10 +50,10 @@ def gaze(trace: Trace, gaze: Gaze, y: float) -> tuple[str, float]:
         x, y + 24, size, lines,
         span=(0.0, top), ends=("layer 0", f"layer {last}"), shaded=sorted(gaze.layers),
     )  # fmt: skip
-    names = svg.key(x + 44, y + _MAP + 36, [(line.name, line.colour) for line in lines])
+    legend = svg.key(x + 44, y + _MAP + 36, [(line.name, line.colour) for line in lines])
     title = text(x + 44, y + 12, "attention to the whole picture", "small")
     note = text(x + 44, y + _MAP + 54, "grey: layers the method acts in", "small")
-    return body + drawn + maps + title + layers + names + note, max(bottom, y + _MAP + 64)
+    return body + drawn + maps + title + layers + legend + note, max(bottom, y + _MAP + 64)
 
 
 def _maps(
@@ -60,16 +65,16 @@ def _maps(
     change = after - before
     top, most = float(max(before.max(), after.max())), float(abs(change).max())
     shown = (
-        ("before", names[0], f"{before.sum():.3f}", before, 0.0, top, svg.sequential(top)),
-        ("after", names[1], f"{after.sum():.3f}", after, 0.0, top, svg.sequential(top)),
-        ("change", "change", f"{change.sum():+.3f}", change, -most, most, svg.diverging(most)),
+        ("before", names[0], before, 0.0, top, svg.sequential(top)),
+        ("after", names[1], after, 0.0, top, svg.sequential(top)),
+        ("change", names[2], change, -most, most, svg.diverging(most)),
     )
     body, height, x = "", 0.0, float(MARGIN)
-    for role, name, total, values, low, high, colour in shown:
-        drawn, height = svg.heat(x, y + 16, _MAP, values, colour, trace.seen)
+    for role, name, values, low, high, paint in shown:
+        drawn, height = svg.heat(x, y + 16, _MAP, values, paint, trace.seen)
         body += f'<g data-map="{role}">{drawn}</g>'
-        body += text(x, y + 8, f"{name}: {total} in all", "small")
-        body += svg.scale(x, y + height + 26, _MAP, low, high, colour)
+        body += text(x, y + 8, name, "small")
+        body += svg.scale(x, y + height + 26, _MAP, low, high, paint)
         x += _MAP + _GAP
     return body, y + height + 62
 
@@ -83,7 +88,8 @@ def shared(trace: Trace, one: Shared, y: float) -> tuple[str, float]:
         "Numbers are the mean attention that a patch receives from a token behind it."
     )
     drawn, y = paragraph(MARGIN, y, INNER, [(caption, "soft")], 13)
-    maps, y = _maps(trace, y + 8, one.plain, one.changed, "all heads", f"head {one.head}")
+    names = ("all heads", f"head {one.head}", "change")
+    maps, y = _maps(trace, y + 8, one.plain, one.changed, *names)
     return body + drawn + maps, y
 
 
@@ -150,7 +156,7 @@ def streams(trace: Trace, y: float) -> tuple[str, float]:
         body += text(x, y + 16, name, "small")
         if picture is None:
             drawn, height = svg.rect(x, y + 26, _MAP, _MAP, 'class="shade"'), float(_MAP)
-            drawn += text(x + _MAP / 2, y + 30 + _MAP / 2, "no picture to show", "small", "middle")
+            drawn += text(x + _MAP / 2, y + 30 + _MAP / 2, "no picture", "small", "middle")
         else:
             drawn, height = svg.picture(x, y + 26, _MAP, picture, name)
         under, below = paragraph(x, y + 26 + height, _MAP, [(note, "soft")], 13)

@@ -36,7 +36,8 @@ _SEQUENTIAL = (
 )
 _DIVERGING = ("#542788", "#998ec3", "#d8daeb", "#f7f7f7", "#fee0b6", "#f1a340", "#b35806")
 
-Colour = Callable[[float], str]
+Paint = Callable[[float], tuple[str, float]]
+"""The colour and the opacity of a value: what is near nothing lets the picture through."""
 
 
 class Series(NamedTuple):
@@ -124,42 +125,42 @@ def picture(x: float, y: float, side: float, image: Image, alt: str) -> tuple[st
 
 
 def heat(
-    x: float, y: float, side: float, values: Numbers, colour: Colour, backdrop: Image
+    x: float, y: float, side: float, values: Numbers, paint: Paint, backdrop: Image
 ) -> tuple[str, float]:
     """A heat map of (rows, columns) over a faded grey picture; returns SVG and height."""
     from PIL import Image as Images
 
     grey = backdrop.convert("L").convert("RGB")
-    faded = Images.blend(grey, Images.new("RGB", grey.size, "white"), 0.35)
+    faded = Images.blend(grey, Images.new("RGB", grey.size, "white"), 0.25)
     under, height = picture(x, y, side, faded, "the picture, in grey")
     rows, columns = values.shape
     high, wide = height / rows, side * backdrop.width / max(backdrop.size) / columns
-    cells = "".join(
-        rect(x + c * wide, y + r * high, wide, high, f'fill="{colour(value)}"', value)
-        for r, row in enumerate(values.tolist())
-        for c, value in enumerate(row)
-    )
-    return f'{under}<g fill-opacity=".78" shape-rendering="crispEdges">{cells}</g>', height
+    cells = []
+    for r, row in enumerate(values.tolist()):
+        for c, value in enumerate(row):
+            look = 'fill="{}" fill-opacity="{:.3f}"'.format(*paint(value))
+            cells.append(rect(x + c * wide, y + r * high, wide, high, look, value))
+    return f'{under}<g shape-rendering="crispEdges">{"".join(cells)}</g>', height
 
 
-def scale(x: float, y: float, width: float, low: float, high: float, colour: Colour) -> str:
+def scale(x: float, y: float, width: float, low: float, high: float, paint: Paint) -> str:
     """A colour scale with its numbers."""
     steps = 24
-    shades = [colour(low + (high - low) * (k + 0.5) / steps) for k in range(steps)]
-    marks = strip(x, y, (width, 10), [(shade, 0.78) for shade in shades])
+    at = [low + (high - low) * (k + 0.5) / steps for k in range(steps)]
+    marks = strip(x, y, (width, 10), [paint(value) for value in at])
     low_end, high_end = f"{low:.3g}", f"{high:.3g}"
     ends = text(x, y + 25, low_end, "small") + text(x + width, y + 25, high_end, "small", "end")
     return marks + ends
 
 
-def sequential(top: float) -> Colour:
+def sequential(top: float) -> Paint:
     """Light to dark from 0 to `top`."""
-    return lambda value: _blend(_SEQUENTIAL, value / top if top else 0.0)
+    return lambda value: _paint(_SEQUENTIAL, value, 0.0, top)
 
 
-def diverging(top: float) -> Colour:
+def diverging(top: float) -> Paint:
     """Purple for less, white for 0, orange for more, ±`top`."""
-    return lambda value: _blend(_DIVERGING, value / top / 2 + 0.5 if top else 0.5)
+    return lambda value: _paint(_DIVERGING, value, -top, top)
 
 
 def chart(
@@ -277,14 +278,12 @@ def _lines(
     return [line for line in lines if line]
 
 
-def _blend(colours: Sequence[str], at: float) -> str:
-    place = min(max(at, 0.0), 1.0) * (len(colours) - 1)
+def _paint(colours: Sequence[str], value: float, low: float, top: float) -> tuple[str, float]:
+    place = min(max(0.0, (value - low) / ((top - low) or 1.0)), 1.0) * (len(colours) - 1)
     first = min(int(place), len(colours) - 2)
-    low, high = (bytes.fromhex(colours[first + k][1:]) for k in (0, 1))
-    return (
-        "#"
-        + bytes(round(a + (b - a) * (place - first)) for a, b in zip(low, high, strict=True)).hex()
-    )
+    ends = (bytes.fromhex(colours[first + k][1:]) for k in (0, 1))
+    mixed = bytes(round(a + (b - a) * (place - first)) for a, b in zip(*ends, strict=True))
+    return f"#{mixed.hex()}", 0.15 + 0.75 * min(1.0, abs(value) / (top or 1.0)) ** 0.5
 
 
 _STYLE = f"""
