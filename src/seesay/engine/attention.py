@@ -143,7 +143,8 @@ def _prepared(plan: LayerPlan, call: Call) -> Call:
         if call.is_prefill:
             call = replace(call, key=call.key * factor[..., None].to(call.key.dtype))
         else:  # on the scores of one row it costs far less than on all keys
-            factor = factor.repeat_interleave(call.n_heads // factor.shape[1], dim=1)
+            if factor.shape[1] < call.n_heads:
+                factor = factor.repeat_interleave(call.n_heads // factor.shape[1], dim=1)
             call = replace(call, factor=factor if call.factor is None else call.factor * factor)
     return call
 

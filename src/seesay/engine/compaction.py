@@ -220,4 +220,5 @@ def _compact_notes(notes: dict[str, Tensor], kept: Kept, entries: int) -> None:
 
 
 def _grown(note: Tensor, entries: int) -> Tensor:
-    return functional.pad(note, (0, entries - note.shape[-1]))
+    more = entries - note.shape[-1]
+    return functional.pad(note, (0, more)) if more else note

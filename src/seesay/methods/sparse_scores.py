@@ -122,12 +122,15 @@ def penalty_factor(call: Call, beta: float) -> Tensor | None:
     """1 + β − β·w, (batch, heads, columns) for the row at hand; None before anything was noted."""
     from torch.nn import functional
 
-    received = call.run.notes.get(call.layer, {}).get(RECEIVED)
+    notes = call.run.notes.get(call.layer, {})
+    received = notes.get(RECEIVED)
     if received is None:
         return None
+    # Kept as grown, so that the note of this row need not grow it again.
     received = functional.pad(received, (0, call.key.shape[2] - received.shape[-1]))
+    notes[RECEIVED] = received
     mask = None if call.mask is None else call.mask[:, :, -1]
-    return 1 + beta - beta * penalty_weights(received, mask)
+    return penalty_weights(received, mask).mul_(-beta).add_(1 + beta)
 
 
 def note_row(run: Run, layer: int, *, received: bool, looked: bool) -> None:
