@@ -100,19 +100,19 @@ def sink(trace: Trace, sink: Sink, y: float) -> tuple[str, float]:
         "Without the method every row hands out all of its attention, which is 1. With it a part "
         "goes nowhere and is dropped. Left: the row that predicts "
         f"“{trace.moment.word}”, layer by layer (mean of heads). Right: every row of the prompt "
-        "(mean of heads and layers), the picture's rows in grey."
+        "(mean of heads and layers), the picture's rows in grey. Mind the two scales."
     )
     drawn, y = paragraph(MARGIN, y, INNER, [(caption, "soft")], 13)
     half = (INNER - _GAP) / 2
-    low = float(np.nanmin([*sink.layers, *sink.rows, 1.0]))
-    span = (1.0 - _round_up(1.0 - low), 1.0)
+    lows = (float(np.nanmin([*values, 1.0])) for values in (sink.layers, sink.rows))
+    spans = [(1.0 - _round_up(1.0 - low), 1.0) for low in lows]
     left = svg.chart(
         MARGIN, y + 8, (half, 150), [Series("handed out", sink.layers.tolist(), AFTER)],
-        span=span, ends=("layer 0", f"layer {len(sink.layers) - 1}"),
+        span=spans[0], ends=("layer 0", f"layer {len(sink.layers) - 1}"),
     )  # fmt: skip
     right = svg.chart(
         MARGIN + half + _GAP, y + 8, (half, 150), [Series("handed out", sink.rows.tolist(), AFTER)],
-        span=span, ends=("first token of the prompt", "last"), points=False,
+        span=spans[1], ends=("first token of the prompt", "last"), points=False,
         shaded=np.flatnonzero(sink.image).tolist(),
     )  # fmt: skip
     return body + drawn + left + right, y + 196
