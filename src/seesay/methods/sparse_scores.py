@@ -138,13 +138,14 @@ def note_row(run: Run, layer: int, *, received: bool, looked: bool) -> None:
     from seesay.engine.compaction import noted
 
     last = run.last_rows[layer]
+    weights = last.weights.detach()
     if received:
-        total = noted(run, layer, RECEIVED, last.weights) + last.weights
+        total = noted(run, layer, RECEIVED, weights) + weights
         run.notes[layer][RECEIVED] = total
     if looked:
         image = last.image
-        seen = last.weights[..., image.start : image.stop]
-        note = noted(run, layer, LOOKED, last.weights).clone()
+        seen = weights[..., image.start : image.stop]
+        note = noted(run, layer, LOOKED, weights).clone()
         note[..., -1] = (seen if image.weight is None else seen * image.weight).sum(-1)
         run.notes[layer][LOOKED] = note
 
@@ -162,7 +163,7 @@ def note_prompt(call: Call) -> None:
         inside = call.key.new_ones(1, 1, image.stop - image.start)
     inside = inside[:, :: max(1, inside.shape[1] // call.key.shape[1])]  # by key head
     columns = functional.pad(inside, (image.start, entries - image.stop))
-    looked = mass_on(columns, call.query, call.key, call.mask, call.scaling)
+    looked = mass_on(columns, call.query, call.key, call.mask, call.scaling).detach()
     like = looked.new_zeros(*looked.shape[:2], entries)
     note = noted(call.run, call.layer, LOOKED, like).clone()
     note[..., entries - call.n_queries :] = looked
