@@ -12,7 +12,13 @@ from seesay.engine import Stack
 from seesay.engine.run import Prompt
 from seesay.errors import EngineError
 from seesay.methods import AGLA
-from seesay.methods.matching import Match, keep_mask, masked_pixels, relevance_map
+from seesay.methods.matching import (
+    Match,
+    keep_mask,
+    masked_pixels,
+    match_by_attention,
+    relevance_map,
+)
 from seesay.models import ModelView
 
 FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
@@ -137,3 +143,26 @@ def test_hidden_states_are_the_first_streams():
     for ours, theirs in zip(out.hidden_states, plain.hidden_states, strict=True):
         assert ours.shape == theirs.shape
         assert (ours - theirs)[:, -1].abs().max() < 1e-4
+
+
+@FAMILY
+def test_the_self_matcher_reads_the_middle_layer(name):
+    """Its similarity is the text's attention share on the picture, from transformers' own maps."""
+    model, processor, batch = oracles.built(name)
+    view = ModelView.of(model, processor)
+    columns = view.image_columns(**batch)
+    found = match_by_attention(Prompt(view, batch, columns))
+    decoder = model.get_decoder()
+    decoder.set_attn_implementation("eager")
+    try:
+        middle = model(**batch, output_attentions=True).attentions[view.n_layers // 2]
+    finally:
+        decoder.set_attn_implementation("sdpa")
+    for row, image in enumerate(columns):
+        first = int(image.nonzero()[0])
+        text = [i for i in range(first, len(image)) if not image[i]]
+        share = middle[row][:, text][:, :, image].sum(-1).mean()
+        assert abs(float(found.similarity[row]) - float(share)) < 1e-5
+        assert 0 < share < 1
+        assert (found.relevance[row][~image] == 0).all()
+        assert found.relevance[row].max() > 0

@@ -142,14 +142,25 @@ class VLM:
         """The same picture under several methods, in their order.
 
         Args:
-            methods: methods or their texts, or one text with semicolons between them; "all" is
-                `all_methods()`.
+            methods: methods or their texts, or one text with semicolons between them; "all" among
+                them stands for `all_methods()`.
             prompt, options: as for `describe`; an option `method` is not looked at.
         """
-        opened = open_picture(picture)
-        chosen = self.all_methods() if methods == "all" else _listed(methods)
-        asked = Asked.of(prompt, **options)
-        return [self._answer([opened], replace(asked, method=one))[0] for one in chosen]
+        asked, opened = Asked.of(prompt, **options), [open_picture(picture)]
+        chosen = self.chosen(methods)
+        return [self._answer(opened, replace(asked, method=one))[0] for one in chosen]
+
+    def chosen(self, methods: str | Iterable[str | AnyMethod]) -> list[AnyMethod]:
+        """The methods that `compare` would run, in order; arguments as there."""
+        listed: list[AnyMethod] = []
+        for one in methods.split(";") if isinstance(methods, str) else methods:
+            if isinstance(one, str) and one.strip() == "all":
+                listed += self.all_methods()
+            elif not isinstance(one, str) or one.strip():
+                listed.append(method_of(one))
+        if not listed:
+            raise InputError("no method to compare; name some, separated by ';', or say all")
+        return listed
 
     def all_methods(self) -> list[AnyMethod]:
         """The plain model, then every method that stands alone and fits, with its defaults."""
@@ -276,15 +287,6 @@ def _standalone() -> dict[str, type[Method]]:
 @lru_cache
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("seesay", "torch", "transformers")}
-
-
-def _listed(methods: str | Iterable[str | AnyMethod]) -> list[AnyMethod]:
-    """The methods of a list, or of one text with semicolons between them."""
-    named = methods.split(";") if isinstance(methods, str) else methods
-    listed = [method_of(one) for one in named if not isinstance(one, str) or one.strip()]
-    if not listed:
-        raise InputError("no method to compare; name some, separated by ';', or say all")
-    return listed
 
 
 def _digest(folder: Path) -> str | None:

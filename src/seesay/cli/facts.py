@@ -23,17 +23,25 @@ if TYPE_CHECKING:
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, for its fields.")] = None,
+    model: options.Model = None,
     debug: options.Debug = False,
 ) -> None:
-    """List the methods, or the fields of one."""
-    from seesay.engine.parse import method_class
+    """List the methods and what they serve, or the fields of one; with --model, its settings."""
+    from seesay.engine.parsing import load_installed, method_class
     from seesay.methods import REGISTRY
 
-    if name is None:
-        emit(_registry_table(list(REGISTRY.values())))
+    load_installed()
+    kinds = sorted(REGISTRY.values(), key=lambda kind: kind.name)
+    if name is not None:
+        kinds = [method_class(name)]
+        emit(*_method_facts(kinds[0]))
+    else:
+        emit(_registry_table(kinds), "", *_modes(kinds))
         emit("", "fields and defaults of one: seesay methods NAME")
-        return
-    emit(*_method_facts(method_class(name)))
+    if model is not None:
+        view = load(model, None, None, None, trust_remote_code=False).view
+        emit("", f"settings on {model}:")
+        emit(_two_columns((k.name, repr(k().settled(view))) for k in kinds if k.standalone))
 
 
 def doctor(
@@ -71,6 +79,32 @@ def _registry_table(kinds: list[type[Method]]) -> Any:
     for kind in kinds:
         table.add_row(kind.name, kind.summary, kind.paper)
     return table
+
+
+def _modes(kinds: list[type[Method]]) -> Iterator[Any]:
+    """Which ways of decoding each method serves, and why not the others."""
+    from rich.table import Table
+
+    from seesay.engine.method import MODES
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for title in ("serves", *MODES):
+        table.add_column(title, style="cyan" if title == "serves" else None, no_wrap=True)
+    reasons: dict[str, None] = {}
+    for kind in kinds:
+        if not kind.standalone:
+            continue
+        method = kind()
+        cells = []
+        for mode in MODES:
+            refused, aside = method.refuses.get(mode), method.stands_aside.get(mode)
+            cells.append("refuses" if refused else "stands aside" if aside else "yes")
+            if refused or aside:
+                reasons[f"{kind.name}, {mode}: {refused or aside}"] = None
+        table.add_row(kind.name, *cells)
+    yield table
+    yield from reasons
+    yield "gate serves what its method serves; in layers it refuses a static cache"
 
 
 def _method_facts(kind: type[Method]) -> Iterator[Any]:

@@ -88,7 +88,7 @@ def ask(
 def compare(
     picture: options.PictureArgument,
     methods: Annotated[
-        str, typer.Option(help='"all", or methods with semicolons: "plain; agla + farsight".')
+        str, typer.Option(help='Separated by semicolons: "all; agla + farsight".')
     ] = "all",
     model: options.Model = None,
     prompt: options.Prompt = None,
@@ -110,17 +110,17 @@ def compare(
 
     seesay compare toy:broken/7 --methods "plain; attention-lens; attention-lens + farsight"
     """
-    listed = None if methods == "all" else [part for part in methods.split(";") if part.strip()]
-    opened = check(listed or [], report, picture, max_pixels, model)
+    listed = [part.strip() for part in methods.split(";") if part.strip()]
+    opened = check([part for part in listed if part != "all"], report, picture, max_pixels, model)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     vlm = load(model, dtype, device, revision, trust_remote_code)
-    if listed is None:
+    if "all" in listed:
         for name, reason in vlm.misfits().items():
             say(f"without {name}: {reason}")
     texts = []
-    for method in vlm.all_methods() if listed is None else listed:
-        with working(f"describing with {str(method).strip()}") as progress:
+    for method in vlm.chosen(listed):
+        with working(f"describing with {method}") as progress:
             texts += vlm.compare(opened, [method], on_token=progress, **how)
     if as_json:
         emit_json([seen.to_dict() for seen in texts])

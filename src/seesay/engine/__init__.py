@@ -1,7 +1,7 @@
 """How a method reaches a running model: the only place that knows transformers' hooks.
 
 ======================  ========================================================================
-`method` `parse`        what a method is, its verbs and ``+``; methods from text
+`method` `parsing`      what a method is, its verbs and ``+``; methods from text
 `session` `start`       on, off and each forward; how a run begins and how a later turn goes on
 `run` `plan`            one generation's state; which methods act in which layer
 `attention` `kernel`    what a layer computes under methods; the arithmetic of rows and sinks
@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seesay.engine.method import REGISTRY, AnyMethod, Method, Stack
-from seesay.engine.parse import parse
+from seesay.engine.parsing import parse
 
 if TYPE_CHECKING:
     from seesay.engine.readout import Record

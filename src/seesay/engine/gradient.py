@@ -27,12 +27,10 @@ class AttentionGradient:
     Attributes:
         attention: (batch, heads, columns, columns) float32, the softmax map of the layer.
         gradient: the same shape, ∂score/∂attention.
-        hidden: (batch, columns, hidden) the layer's input states.
     """
 
     attention: Tensor
     gradient: Tensor
-    hidden: Tensor
 
 
 def attention_gradient(
@@ -70,23 +68,16 @@ def attention_gradient(
         out = leaf.to(value.dtype) @ value.repeat_interleave(groups, dim=1)
         return out.transpose(1, 2), None
 
-    def keep_hidden(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        found["hidden"] = (args[0] if args else kwargs["hidden_states"]).detach()
-
     taken = {k: _fresh(v) for k, v in inputs.items() if k in _forward_names(view.model)}
-    hook = view.layers[layer].register_forward_pre_hook(keep_hidden, with_kwargs=True)
-    try:
-        with (
-            torch.inference_mode(mode=False),
-            torch.enable_grad(),
-            _frozen(view.model),
-            switched(view.decoder, f"seesay-gradient-{id(view.model):x}", attend),
-        ):
-            logits = view.model(**taken, use_cache=False, return_dict=True).logits[:, -1].float()
-            gradient = torch.autograd.grad(score(logits).sum(), found["attention"])[0]
-    finally:
-        hook.remove()
-    return AttentionGradient(found["attention"].detach(), gradient, found["hidden"])
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        _frozen(view.model),
+        switched(view.decoder, f"seesay-gradient-{id(view.model):x}", attend),
+    ):
+        logits = view.model(**taken, use_cache=False, return_dict=True).logits[:, -1].float()
+        gradient = torch.autograd.grad(score(logits).sum(), found["attention"])[0]
+    return AttentionGradient(found["attention"].detach(), gradient)
 
 
 @contextmanager

@@ -10,8 +10,10 @@ answer.
 
 The formula is AGLA's (arXiv 2406.12718) with the decoder's middle layer in the place of BLIP's text
 cross-attention (layer 6 of 12 there), and with the log-probability of the most probable next token
-in the place of the matcher's positive logit. Similarity is the cosine of the mean image state and
-the mean text state entering that layer, negative values cut to 0.
+in the place of the matcher's positive logit. Similarity is the share of its attention that the
+prompt's text pays to the picture in that layer, mean over heads and over the text behind the
+picture. (A cosine of image and text states, nearer to the published ITC cosine, is no measure here:
+the two kinds of state stand at angles that depend on the model and hardly on the prompt.)
 """
 
 from __future__ import annotations
@@ -59,8 +61,9 @@ def match_by_attention(prompt: Prompt) -> Match:
     text = real & ~prompt.columns
     paid = (found.gradient.clamp(min=0) * found.attention).mean(1)  # (batch, rows, columns)
     relevance = (paid * text[:, :, None]).sum(1) * prompt.columns
-    seen, said = (_mean_state(found.hidden, which) for which in (prompt.columns, text))
-    similarity = functional.cosine_similarity(seen, said).clamp(0, 1)
+    behind = text & (prompt.columns.cumsum(1) > 0)
+    looks = (found.attention * prompt.columns[:, None, None]).sum(-1).mean(1)  # (batch, rows)
+    similarity = (looks * behind).sum(1) / behind.sum(1).clamp(min=1)
     return Match(relevance, similarity)
 
 
@@ -183,9 +186,3 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
         padded = image[:, None, mirrored]  # (rows, 1, columns)
         image = functional.conv1d(padded, kernel[None, None])[:, 0].T
     return image
-
-
-def _mean_state(hidden: Tensor, which: Tensor) -> Tensor:
-    """Mean of the states (batch, columns, hidden) at `which` (batch, columns)."""
-    weight = which[..., None].float()
-    return (hidden.float() * weight).sum(1) / weight.sum(1).clamp(min=1)

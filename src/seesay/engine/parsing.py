@@ -6,12 +6,14 @@ import ast
 import math
 import re
 from dataclasses import MISSING, fields
+from importlib.metadata import entry_points
 from typing import Any
 
 from seesay.engine.method import REGISTRY, AnyMethod, Method, Stack
 from seesay.errors import MethodError, nearest
 
 PLAIN = "plain"
+ENTRY_POINTS = "seesay.methods"
 
 _QUOTED_OR_HYPHEN = re.compile(r"(\"[^\"]*\"|'[^']*')|(?<=[A-Za-z])-(?=[A-Za-z])")
 
@@ -45,11 +47,35 @@ def method_class(name: str) -> type[Method]:
     Raises:
         MethodError: unknown; the message names the nearest.
     """
-    cls = {_key(known): kind for known, kind in REGISTRY.items()}.get(_key(name.strip()))
+    cls = _registered(name)
+    if cls is None:
+        load_installed()
+        cls = _registered(name)
     if cls is None:
         written = name.replace("_", "-")
         raise MethodError(f"unknown method {written!r}; {nearest(written, [*REGISTRY, PLAIN])}")
     return cls
+
+
+def load_installed() -> None:
+    """Import the methods that other installed packages bring under the entry-point group
+    ``seesay.methods``; importing a method's module registers it.
+
+    Raises:
+        MethodError: a package whose module cannot be imported.
+    """
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            entry.load()
+        except ImportError as error:
+            raise MethodError(
+                f"the installed method {entry.name!r} ({entry.value}) cannot be imported: {error}; "
+                "repair or remove the package that brings it"
+            ) from error
+
+
+def _registered(name: str) -> type[Method] | None:
+    return {_key(known): kind for known, kind in REGISTRY.items()}.get(_key(name.strip()))
 
 
 def _method(node: ast.expr, text: str) -> AnyMethod:
