@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,3 +108,14 @@ def test_a_broken_method_is_found(models, members, reason):
                 check_method(method, model, processor)
     finally:
         REGISTRY.pop("variant", None)
+
+
+def test_the_example_of_a_method_keeps_the_contract(models):
+    path = Path(__file__).parents[1] / "examples" / "your_method.py"
+    assert len(path.read_text().splitlines()) < 60
+    members = runpy.run_path(str(path))
+    try:
+        for model, processor in models.values():
+            check_method(members["Focus"](alpha=1.0), model, processor)
+    finally:
+        REGISTRY.pop("focus")

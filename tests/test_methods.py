@@ -116,3 +116,34 @@ def test_a_session_says_what_it_runs():
     model, _, _ = oracles.built("llava")
     with AttentionLens()(model) as session:
         assert repr(session.stack) == "attention-lens(alpha=0.5, layers=(0, 2))"
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A package that brings a method by entry point, as pip would leave it."""
+    (tmp_path / "brought.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from seesay.engine import Method\n"
+        "@dataclass(frozen=True, repr=False)\n"
+        "class Brought(Method):\n"
+        "    name = 'brought'\n"
+    )
+    info = tmp_path / "brought-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[seesay.methods]\nbrought = brought\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield info
+    REGISTRY.pop("brought", None)
+
+
+def test_an_installed_package_brings_its_method(installed):
+    assert "brought" not in REGISTRY
+    assert parse("brought + farsight").methods[0].name == "brought"
+
+
+def test_an_installed_method_that_cannot_be_imported_is_named(installed):
+    (installed / "entry_points.txt").write_text("[seesay.methods]\ngone = nowhere.at_all\n")
+    with pytest.raises(MethodError, match=r"'gone'.*cannot be imported"):
+        parse("brought")
+    assert parse("farsight") == FarSight()

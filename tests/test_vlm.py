@@ -420,6 +420,13 @@ def test_a_processor_without_chat_template(vlm, monkeypatch) -> None:
         vlm.describe("toy:kept/1")
 
 
+def test_a_template_without_a_place_for_the_picture(vlm, monkeypatch) -> None:
+    blind = "{% for m in messages %}{% for c in m['content'] %}{{ c.text }}{% endfor %}{% endfor %}"
+    monkeypatch.setattr(vlm.processor, "chat_template", blind)
+    with pytest.raises(ModelError, match="chat template has a place for an image"):
+        vlm.describe("toy:kept/1")
+
+
 def test_a_model_in_a_session_is_refused_and_free_afterwards(vlm) -> None:
     with Stack()(vlm.model), pytest.raises(EngineError, match="already in a session"):
         vlm.describe("toy:kept/1", max_new_tokens=2)

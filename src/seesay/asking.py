@@ -16,6 +16,7 @@ from seesay import methods
 from seesay.engine import AnyMethod, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Vocabulary
+from seesay.models import ModelView
 
 OnToken = Callable[[int, int], None]  # (tokens so far, the most there can be)
 
@@ -141,7 +142,7 @@ def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str)
 
     Raises:
         InputError: a prompt that holds the model's image placeholder.
-        ModelError: the processor has no chat template.
+        ModelError: the processor has no chat template, or one without a place for a picture.
     """
     image_token = getattr(processor, "image_token", None)
     if image_token and image_token in prompt:
@@ -161,16 +162,27 @@ def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str)
             "model's folder"
         ) from error
     begin = getattr(processor.tokenizer, "bos_token", None)
-    batch = processor(
-        images=[[image] for image in images],
-        text=[text] * len(images),
-        padding=True,
-        padding_side="left",
-        # A template that writes the begin-of-text token itself must not get a second one.
-        add_special_tokens=not (begin and text.startswith(begin)),
-        return_tensors="pt",
-    )
+    try:
+        batch = processor(
+            images=[[image] for image in images],
+            text=[text] * len(images),
+            padding=True,
+            padding_side="left",
+            # A template that writes the begin-of-text token itself must not get a second one.
+            add_special_tokens=not (begin and text.startswith(begin)),
+            return_tensors="pt",
+        )
+    except ValueError as error:
+        raise ModelError(
+            f"{type(processor).__name__} cannot put the picture into the prompt: {error} Check that "
+            "its chat template has a place for an image"
+        ) from error
     inputs: dict[str, Any] = dict(batch.to(model.device, dtype=model.dtype))
+    if not bool(ModelView.of(model, processor).image_columns(**inputs).any(1).all()):
+        raise ModelError(
+            f"{type(processor).__name__} left the picture out of the prompt, so the model would "
+            "answer blindly; check that its chat template has a place for an image"
+        )
     return inputs
 
 

@@ -111,11 +111,11 @@ def attend(
         else:
             out = attend_with_sink(call.query, call.key, call.value, call.mask, call.scaling, sink)
     if wants_row or changes_row:
-        row, weights = _last_row(plan, call, sink)
+        weights = _last_weights(plan, call, sink)
         if changes_row:
-            out = row
+            out = mix(weights, call.value)
         elif plan.score_bias and call.predicts:
-            out[:, -1:] = row
+            out[:, -1:] = mix(weights, call.value)
         if plan.readout and call.run.readout is not None:
             call.run.readout.take_attention(call.layer, weights, call.image)
         if plan.compact:
@@ -159,10 +159,10 @@ def _sink(plan: LayerPlan, call: Call) -> Tensor | None:
     return None
 
 
-def _last_row(plan: LayerPlan, call: Call, sink: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The last row under all verbs: (batch, 1, heads, head_dim) and its weights without the sink.
+def _last_weights(plan: LayerPlan, call: Call, sink: Tensor | None) -> Tensor:
+    """The last row's weights under all verbs, (batch, heads, columns) float32 or better.
 
-    Weights are (batch, heads, columns) float32; with a sink they sum to less than 1.
+    With a sink they sum to less than 1.
     """
     row = call.query[:, :, -1:]
     scores = scores_of(row, call.key, call.scaling)[:, :, 0]  # (batch, heads, columns)
@@ -179,12 +179,10 @@ def _last_row(plan: LayerPlan, call: Call, sink: Tensor | None) -> tuple[Tensor,
     if call.mask is not None:
         scores = masked(scores, call.mask[:, :, -1])
     if sink is None:
-        weights = scores.softmax(-1)
-    else:
-        last = sink.expand(*sink.shape[:-1], call.n_queries)[..., -1:] if sink.dim() else sink
-        column = last.expand(*scores.shape[:2], 1)
-        weights = torch.cat([scores, column], -1).softmax(-1)[..., :-1]
-    return mix(weights, call.value), weights
+        return scores.softmax(-1)
+    last = sink.expand(*sink.shape[:-1], call.n_queries)[..., -1:] if sink.dim() else sink
+    column = last.expand(*scores.shape[:2], 1)
+    return torch.cat([scores, column], -1).softmax(-1)[..., :-1]
 
 
 def _broadcast_head(call: Call, head: Tensor) -> Call:

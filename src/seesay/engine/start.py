@@ -21,6 +21,10 @@ _NEWEST_ROW_VERBS = ("score_bias", "compact", "fold")
 _CACHE_VERBS = ("rewrite_qk", "compact")
 
 
+# Verbs that mean nothing without image columns.
+_IMAGE_VERBS = ("score_bias", "rewrite_qk")
+
+
 def new_run(
     view: ModelView,
     stack: Stack,
@@ -36,10 +40,12 @@ def new_run(
 
     Raises:
         EngineError: no input ids, or a second stream in a prefill in chunks.
-        InputError: `image_columns` of another shape than the prompt.
+        InputError: `image_columns` of another shape than the prompt, or without any column that a
+            method could act on.
     """
     mask = _image_columns(view, inputs) if image_columns is None else image_columns.bool()
-    _check_shape(mask, inputs)
+    if image_columns is not None:
+        _check_given(mask, inputs, stack)
     run = Run(view, ImageColumns.of(mask), mask.shape[1])
     prompt = Prompt(view, inputs, mask, images)
     for method in stack.parts:
@@ -130,13 +136,19 @@ def _image_columns(view: ModelView, inputs: Mapping[str, Any]) -> Tensor:
     return view.image_columns(**inputs)
 
 
-def _check_shape(mask: Tensor, inputs: Mapping[str, Any]) -> None:
+def _check_given(mask: Tensor, inputs: Mapping[str, Any], stack: Stack) -> None:
     ids = inputs.get("input_ids")
     prompt = inputs["inputs_embeds"] if ids is None else ids
     if mask.shape != prompt.shape[:2]:
         raise InputError(
             f"image_columns has shape {tuple(mask.shape)}, the prompt {tuple(prompt.shape[:2])} "
             "(batch, columns); give one bool for every column of the prompt"
+        )
+    lookers = [m for m in stack.parts if m.active and any(map(m.overrides, _IMAGE_VERBS))]
+    if lookers and not bool(mask.any()):
+        raise InputError(
+            f"image_columns marks no column, so {' + '.join(map(repr, lookers))} has no image to "
+            "act on; mark the image's columns, or run the model without it"
         )
 
 
