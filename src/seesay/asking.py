@@ -174,8 +174,8 @@ def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str)
         )
     except ValueError as error:
         raise ModelError(
-            f"{type(processor).__name__} cannot put the picture into the prompt: {error} Check that "
-            "its chat template has a place for an image"
+            f"{type(processor).__name__} cannot put the picture into the prompt: {error} "
+            "Check that its chat template has a place for an image"
         ) from error
     inputs: dict[str, Any] = dict(batch.to(model.device, dtype=model.dtype))
     if not bool(ModelView.of(model, processor).image_columns(**inputs).any(1).all()):
