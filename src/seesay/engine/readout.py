@@ -76,11 +76,11 @@ class Readout:
         self._ends = torch.tensor(ends, dtype=torch.long)
         self._steps: list[_Step] = []
         self._rows = 0
-        self._var: Tensor | None = None
-        self._gaze: Tensor | None = None
+        self._seen: dict[int, Tensor] = {}
+        self._scattered: set[int] = set()  # layers whose heads hold other entries each
         self._image: ImageColumns | None = None
         self._beams: Tensor | None = None
-        self._first_look: tuple[Tensor | None, Tensor | None] = (None, None)
+        self._first_look: dict[int, Tensor] = {}
 
     # ---- while the model runs --------------------------------------------------------------
 
@@ -92,35 +92,27 @@ class Readout:
                 None while the prompt is read.
         """
         self._rows = rows
-        self._var = self._gaze = None
+        self._seen, self._scattered = {}, set()
         if answer is not None and self._steps:
             self._settle(self._steps[-1], answer[:, -1])
 
     def take_attention(self, layer: int, weights: Tensor, image: ImageColumns) -> None:
         """The last row's weights of one layer, (rows, heads, columns)."""
-        if self._var is None:
-            self._var = torch.zeros(self._rows, *self._shape, device=weights.device)
         seen = weights[: self._rows, :, image.start : image.stop]
-        if image.weight is not None:
-            seen = seen * image.weight[: self._rows]
-        self._var[:, layer] = seen.sum(-1)
-        if layer in self._middle and not image.by_head:
-            share = seen.mean(1) / len(self._middle)
-            self._gaze = share if self._gaze is None else self._gaze + share
+        self._seen[layer] = seen if image.weight is None else seen * image.weight[: self._rows]
+        if image.by_head:
+            self._scattered.add(layer)
+        else:
             self._image = image
 
     def look_again(self) -> None:
         """The step at hand is computed a second time; see `keep`."""
-        self._first_look = self._var, self._gaze
-        self._var = self._gaze = None
+        self._first_look, self._seen = self._seen, {}
 
     def keep(self, doubt: Tensor) -> None:
         """Keep the second look of the rows in `doubt` (rows,) and the first one of the others."""
-        var, gaze = self._first_look
-        if var is not None and self._var is not None:
-            self._var = torch.where(doubt[:, None, None], self._var, var)
-        if gaze is not None and self._gaze is not None:
-            self._gaze = torch.where(doubt[:, None], self._gaze, gaze)
+        for layer, first in self._first_look.items():
+            self._seen[layer] = torch.where(doubt[:, None, None], self._seen[layer], first)
 
     def take_logits(self, plain: Tensor, folded: Tensor, acted: Tensor | None = None) -> None:
         """The last position's logits before and after the fold, (rows, vocabulary).
@@ -132,13 +124,11 @@ class Readout:
         final = own if folded is plain else folded.float().log_softmax(-1)
         entropy = torch.special.entr(own.exp()).sum(-1)
         ends = self._ends.to(own.device)
-        var = self._var
-        if var is None:
-            var = torch.zeros(len(own), *self._shape, device=own.device)
+        var, gaze = self._sums(own)
         self._steps.append(
             _Step(
                 var,
-                self._gaze,
+                gaze,
                 own,
                 final,
                 entropy,
@@ -195,6 +185,22 @@ class Readout:
             image_attention=gaze,
             acted=acted if gated else None,
         )
+
+    def _sums(self, like: Tensor) -> tuple[Tensor, Tensor | None]:
+        """VAR (rows, layers, heads) and the middle layers' attention by image column.
+
+        Layers are summed at once: one small sum a layer would cost as much as the attention.
+        """
+        var = like.new_zeros(len(like), *self._shape)
+        for layer in self._scattered:
+            var[:, layer] = self._seen[layer].sum(-1)
+        whole = [layer for layer in self._seen if layer not in self._scattered]
+        if not whole:
+            return var, None
+        stacked = torch.stack([self._seen[layer] for layer in whole], 1)
+        var[:, whole] = stacked.sum(-1).to(var)
+        middle = [at for at, layer in enumerate(whole) if layer in self._middle]
+        return var, stacked[:, middle].mean((1, 2)) if len(middle) == len(self._middle) else None
 
     def _settle(self, step: _Step, tokens: Tensor) -> None:
         """The tokens that step's rows chose are known: keep their values, drop the rest."""
