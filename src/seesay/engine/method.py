@@ -246,6 +246,15 @@ class Method(Composable):
         excluded = above and value == low
         self._require(inside and not excluded, field, f"must be a finite number{start}{end}")
 
+    def _require_layers(self, layers: tuple[int, int] | None) -> None:
+        """Require the field `layers` to be None or (first, last), going upwards from 0."""
+        if layers is None:
+            return
+        pair = isinstance(layers, tuple) and len(layers) == 2
+        whole = pair and all(type(layer) is int for layer in layers)
+        self._require(whole, "layers", "must be two whole numbers, such as (5, 18)")
+        self._require(0 <= layers[0] <= layers[1], "layers", "must go upwards from 0")
+
 
 @dataclass(frozen=True, repr=False)
 class Stack(Composable):

@@ -51,11 +51,7 @@ class AttentionLens(Method):
     def __post_init__(self) -> None:
         if self.alpha is not None:
             self._require_number("alpha")
-        if self.layers is not None:
-            pair = isinstance(self.layers, tuple) and len(self.layers) == 2
-            whole = pair and all(type(layer) is int for layer in self.layers)
-            self._require(whole, "layers", "must be two whole numbers, such as (5, 18)")
-            self._require(0 <= self.layers[0] <= self.layers[1], "layers", "must go upwards from 0")
+        self._require_layers(self.layers)
 
     @property
     def active(self) -> bool:

@@ -116,11 +116,7 @@ class VASparse(Method):
         self._require_number("clusters", 0, 1, above=True)
         self._require_number("beta", 0, 1)
         self._require_number("masked", 0, 1)
-        if self.layers is not None:
-            pair = isinstance(self.layers, tuple) and len(self.layers) == 2
-            whole = pair and all(type(layer) is int for layer in self.layers)
-            self._require(whole, "layers", "must be two whole numbers, such as (5, 18)")
-            self._require(0 <= self.layers[0] <= self.layers[1], "layers", "must go upwards from 0")
+        self._require_layers(self.layers)
 
     @property
     def selects(self) -> bool:
