@@ -82,6 +82,18 @@ def test_a_heat_map_lies_on_the_patch_grid(family) -> None:
     assert len({mention.heatmap.tobytes() for mention in seen.mentions}) == len(seen.mentions)
 
 
+def test_the_share_of_gated_steps_is_told(vlm) -> None:
+    picture = families.pictures(1)[0]
+    assert vlm.describe(picture, **SHORT).acted is None
+    shares = [
+        vlm.describe(picture, method=f"gate(farsight, below={below})", **SHORT).acted
+        for below in (0.001, 0.25, 1.0)
+    ]
+    assert shares[0] == 0
+    assert 0 < shares[1] < 1
+    assert shares[2] == 1
+
+
 def test_a_list_of_pictures_gives_the_same_as_one_by_one(family) -> None:
     vlm = vlm_of(family)
     pictures = families.pictures(5)

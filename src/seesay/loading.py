@@ -62,7 +62,7 @@ def load_model(
     source = _source(id_or_folder)
     target = _device(device)
     weights_dtype = _dtype(dtype, target)
-    with _quiet(bars=not Path(source).is_dir()), _explained(source, revision):
+    with quiet(bars=not Path(source).is_dir()), _explained(source, revision):
         trust = {"trust_remote_code": trust_remote_code}
         _require_reachable(source, revision)
         config = AutoConfig.from_pretrained(source, revision=revision, **trust)
@@ -171,7 +171,7 @@ def _require_all_weights(source: str, missing: Any) -> None:
 
 
 @contextmanager
-def _quiet(bars: bool) -> Iterator[None]:
+def quiet(bars: bool) -> Iterator[None]:
     """Hold back transformers' warnings, and its progress bars unless there may be a download."""
     verbosity = transformers_logging.get_verbosity()
     had_bars = transformers_logging.is_progress_bar_enabled()
@@ -200,11 +200,12 @@ def _explained(source: str, revision: str | None) -> Iterator[None]:
         raise ModelError(
             f"{source}: its safetensors file is damaged ({error}); download or copy it again"
         ) from error
-    except _FOREIGN_ERRORS as error:
+    except FOREIGN_ERRORS as error:
         raise ModelError(_explain(source, revision, error)) from error
 
 
-_FOREIGN_ERRORS = (
+# What transformers, the Hub's client and the network raise while something is loaded.
+FOREIGN_ERRORS = (
     OSError,
     ValueError,
     RuntimeError,

@@ -55,6 +55,7 @@ class Seen:
         method: the method's repr; `parse` reads it back. "plain" is the untouched model.
         seconds: wall time of the generation; in a batch, the batch's time shared evenly.
         ended: whether the model ended its text; False if it was cut at `max_new_tokens`.
+        acted: share of the text's steps in which a gated method acted; None without a gate.
         protocol: model, revision, prompt, decoding, versions, ...
         present: the objects in the picture if they are known (drawn scenes), else None.
         picture: the picture as it was given to the processor.
@@ -68,6 +69,7 @@ class Seen:
     ended: bool
     protocol: Protocol
     present: frozenset[str] | None = None
+    acted: float | None = None
     picture: Image | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -83,6 +85,7 @@ class Seen:
             "ended": self.ended,
             "method": self.method,
             "seconds": self.seconds,
+            "acted": self.acted,
             "mentions": [mention.to_dict() for mention in self.mentions],
             "tokens": [token._asdict() for token in self.tokens],
             "present": None if self.present is None else sorted(self.present),
@@ -98,7 +101,7 @@ class Seen:
         """This text as `seesay.show` takes it."""
         from seesay.show.account import Account
 
-        return Account(self.method, self.text, self.mentions, self.seconds, self.ended)
+        return Account(self.method, self.text, self.mentions, self.seconds, self.ended, self.acted)
 
     def save(self, path: str | Path) -> Path:
         """Write a report: one self-contained HTML page with picture, marked text and protocol.

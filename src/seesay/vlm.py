@@ -223,10 +223,9 @@ class VLM:
         started = time.perf_counter()
         with asking.seeded(asked.seed), asking.explained(), session:
             session.generate(**inputs, **asked.arguments())
-        seconds = time.perf_counter() - started
         if session.record is None:
             raise EngineError(f"{asked.method}: the session recorded nothing; please report this")
-        return session.record, seconds
+        return session.record, time.perf_counter() - started
 
     def _seen(
         self,
@@ -269,6 +268,7 @@ class VLM:
             method=repr(asked.method),
             seconds=seconds,
             ended=reading.ended,
+            acted=reading.acted,
             protocol=protocol,
             present=picture.present if words is picture.vocabulary else None,
             picture=picture.image,

@@ -217,6 +217,8 @@ def _show(seen: Seen, as_json: bool, report: Path | None) -> None:
             parts.append(terminal.doubt_table(account, seen.present))
         if seen.present is not None:
             parts.append(terminal.there(seen.present))
+        if seen.acted is not None:
+            parts.append(f"{seen.method} {terminal.gate_share(seen.acted)}")
         emit(*parts, _scale(seen))
     if report is not None:
         written(seen.save(report))

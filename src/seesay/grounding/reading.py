@@ -28,12 +28,14 @@ class Token(NamedTuple):
 @dataclass(frozen=True)
 class Reading:
     """A generated text, its tokens up to the end-of-text token (left out), and its object words.
-    `ended` is whether the model ended it."""
+    `ended` is whether the model ended it, `acted` the share of its steps in which a gated method
+    acted (None without a gate)."""
 
     text: str
     tokens: tuple[Token, ...]
     mentions: tuple[Mention, ...]
     ended: bool
+    acted: float | None = None
 
 
 def read(
@@ -71,7 +73,8 @@ def read(
     if cells is not None:
         looked = record.image_attention[row]  # (tokens, image tokens)
         mentions = tuple(replace(m, heatmap=looked[m.token][cells].numpy()) for m in mentions)
-    return Reading(text, tokens, mentions, ended=length < len(ids))
+    acted = None if record.acted is None else float(record.acted[row].nanmean())
+    return Reading(text, tokens, mentions, ended=length < len(ids), acted=acted)
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:

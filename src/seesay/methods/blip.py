@@ -25,15 +25,14 @@ from huggingface_hub import (
     snapshot_download,
     try_to_load_from_cache,
 )
-from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # re-exported without `as`
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 from transformers import AutoConfig, BlipForImageTextRetrieval, BlipProcessor
-from transformers.utils import logging as transformers_logging
 
 from seesay.errors import ModelError
+from seesay.loading import FOREIGN_ERRORS, quiet
 
 _ENC = 30523  # [ENC] stands in the place of [CLS] where BLIP matches
 _TOKENS, _WORDS = 35, 50
@@ -119,7 +118,8 @@ def load_matcher(checkpoint: str) -> Matcher:
     Raises:
         ModelError: not found, no network, no BLIP retrieval model, or weights that are missing.
     """
-    with _explained(checkpoint), torch.inference_mode(mode=False):
+    bars = not Path(checkpoint).is_dir()  # a download may take minutes
+    with quiet(bars), _explained(checkpoint), torch.inference_mode(mode=False):
         folder = checkpoint if Path(checkpoint).is_dir() else _downloaded(checkpoint)
         family = AutoConfig.from_pretrained(folder).model_type
         if family != "blip":
@@ -155,35 +155,13 @@ def _downloaded(checkpoint: str) -> str:
 
 @contextmanager
 def _explained(checkpoint: str) -> Iterator[None]:
-    """Whatever goes wrong while loading as one line with the remedy; without transformers' logs."""
-    verbosity = transformers_logging.get_verbosity()
-    had_bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    if had_bars and Path(checkpoint).is_dir():
-        transformers_logging.disable_progress_bar()
+    """Whatever goes wrong while loading as one line with the remedy."""
     try:
         yield
-    except _FOREIGN_ERRORS as error:
+    except (SafetensorError, *FOREIGN_ERRORS) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
             f"agla: the matcher {checkpoint!r} cannot be loaded ({reason}); give the id or folder "
             "of a BlipForImageTextRetrieval with safetensors weights as checkpoint, or use "
             "matcher='self', which needs no further weights"
         ) from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if had_bars:
-            transformers_logging.enable_progress_bar()
-
-
-_FOREIGN_ERRORS = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    ImportError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    SafetensorError,
-    httpx.TransportError,
-)

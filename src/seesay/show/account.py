@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Account:
     """One text about a picture. `label` says who wrote it (a method, a model); `ended` is False
-    where the text was cut at its token limit. `seconds` is None where nobody measured."""
+    where the text was cut at its token limit. `seconds` is None where nobody measured, `acted` (the
+    share of steps in which a gated method acted) without a gate."""
 
     label: str
     text: str
     mentions: Sequence[Mention]
     seconds: float | None = None
     ended: bool = True
+    acted: float | None = None
 
 
 @dataclass(frozen=True)

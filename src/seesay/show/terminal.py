@@ -110,6 +110,11 @@ def printable(text: str) -> str:
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+def gate_share(acted: float) -> str:
+    """How much of a text a gated method had a hand in."""
+    return f"acted in {acted:.0%} of the steps"
+
+
 def _heading(account: Account, present: frozenset[str] | None, same: str | None) -> Text:
     return Text.assemble(
         ("  " + printable(account.label), "cyan"),
@@ -120,6 +125,8 @@ def _heading(account: Account, present: frozenset[str] | None, same: str | None)
 def _facts(account: Account, present: frozenset[str] | None, same: str | None) -> Iterator[str]:
     if account.seconds is not None:
         yield f"{account.seconds:.2f} s"
+    if account.acted is not None:
+        yield gate_share(account.acted)
     if same is not None:
         yield f"the same as {printable(same)}"
     elif present is not None:
