@@ -104,7 +104,9 @@ def ratio(above: str, below: str, scale: float = 100.0) -> Callable[[Totals], Co
 
     def of(totals: Totals) -> Counts:
         top, bottom = np.asarray(totals[above], float), np.asarray(totals[below], float)
-        return scale * np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+        share: Counts = np.full(top.shape, np.nan)
+        np.divide(top, bottom, out=share, where=bottom != 0)
+        return scale * share
 
     return of
 
