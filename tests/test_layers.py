@@ -12,9 +12,9 @@ LAYERS = [
     {"errors", "models", "loading", "processors", "patches", "images", "toy"},
     {"engine"},
     {"methods", "grounding", "show"},
-    {"vlm", "asking", "seen", "pictures", "tracing", "watching"},
+    {"vlm", "asking", "seen", "pictures", "tracing", "watching", "lens", "lensing", "folder"},
     {"evaluate", "testing"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "integrations"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # methods know neither what is grounded nor what is shown; show draws what grounding found.
