@@ -17,6 +17,7 @@ from seesay.engine import AnyMethod, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Vocabulary
 from seesay.models import ModelView
+from seesay.processors import chat_prompt
 
 OnToken = Callable[[int, int], None]  # (tokens so far, the most there can be)
 
@@ -150,26 +151,14 @@ def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str)
             f"the prompt holds {image_token!r}, which this model reads as a picture; leave it "
             "out, the picture is put in by itself"
         )
-    content = [{"type": "image"}, {"type": "text", "text": prompt}]
-    try:
-        text = processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True
-        )
-    except ValueError as error:
-        raise ModelError(
-            f"{type(processor).__name__} has no chat template, so seesay cannot know how it wants "
-            "to be asked; set `processor.chat_template`, or add a chat_template.jinja to the "
-            "model's folder"
-        ) from error
-    begin = getattr(processor.tokenizer, "bos_token", None)
+    text, adds_special = chat_prompt(processor, prompt)
     try:
         batch = processor(
             images=[[image] for image in images],
             text=[text] * len(images),
             padding=True,
             padding_side="left",
-            # A template that writes the begin-of-text token itself must not get a second one.
-            add_special_tokens=not (begin and text.startswith(begin)),
+            add_special_tokens=adds_special,
             return_tensors="pt",
         )
     except ValueError as error:

@@ -81,3 +81,26 @@ class _NoVideoProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers i
         return super().from_args_and_dict(
             args, {**processor_dict, "video_processor": None}, **kwargs
         )
+
+
+def chat_prompt(processor: Any, prompt: str) -> tuple[str, bool]:
+    """A prompt about one picture in the chat template, and whether its tokens still want the
+    special ones at their ends.
+
+    Raises:
+        ModelError: the processor has no chat template.
+    """
+    content = [{"type": "image"}, {"type": "text", "text": prompt}]
+    try:
+        text: str = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+    except ValueError as error:
+        raise ModelError(
+            f"{type(processor).__name__} has no chat template, so seesay cannot know how it wants "
+            "to be asked; set `processor.chat_template`, or add a chat_template.jinja to the "
+            "model's folder"
+        ) from error
+    begin = getattr(processor.tokenizer, "bos_token", None)
+    # A template that writes the begin-of-text token itself must not get a second one.
+    return text, not (begin and text.startswith(begin))
