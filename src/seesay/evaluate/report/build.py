@@ -1,0 +1,210 @@
+"""From answers to a report: score, compare with plain, set beside controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from seesay.errors import InputError
+from seesay.evaluate import controls, statistics
+from seesay.evaluate.benchmark import Answer, Benchmark, Score
+from seesay.evaluate.report.content import Answered, Beside, Cost, Line, Measured, Table
+from seesay.evaluate.statistics import Compared
+
+CONTROL_WORDS = {
+    "length": "length",
+    "recall": "recall",
+    "yes-shift": "yes-shift",
+    "strength-0": "strength 0",
+    "same-stream": "its second stream := the first",
+    "temperature": "temperature",
+    "plain-greedy": "greedy decoding",
+}
+_STEPS = 12
+_DROPPED = 0.5  # of plain's mentions, at the end of its curve
+
+
+def table(
+    measured: Measured,
+    resamples: int = statistics.RESAMPLES,
+    controlled: bool = True,
+    on_line: Callable[[], None] = lambda: None,
+) -> Table:
+    """Everything that is said about one benchmark on one model.
+
+    Args:
+        controlled: make the controls that need records alone, too.
+        on_line: called after every line, for progress.
+
+    Raises:
+        InputError: no plain answers to compare with.
+    """
+    return _Desk(measured, resamples, controlled).table(on_line)
+
+
+class _Desk:
+    """One benchmark's answers and scores, while its table is made."""
+
+    def __init__(self, measured: Measured, resamples: int, controlled: bool) -> None:
+        self.measured, self.resamples, self.controlled = measured, resamples, controlled
+        self.benchmark: Benchmark = measured.benchmark
+        self.by_label = {one.label: one for one in measured.answered}
+        plain = next((one for one in measured.answered if one.role == "plain"), None)
+        if plain is None:
+            raise InputError(
+                f"{self.benchmark.name}: the records hold no plain run to compare with; evaluate "
+                "with plain among the methods"
+            )
+        self.plain = plain
+        self.scores = {
+            one.label: self.benchmark.score(measured.samples, one.answers)
+            for one in measured.answered
+        }
+        self.reduced = controls.Reduced(self.benchmark, measured.samples, plain.answers)
+
+    def table(self, on_line: Callable[[], None]) -> Table:
+        compared = self._compared()
+        lines = []
+        for one in sorted(self.measured.answered, key=lambda one: _ORDER[one.role]):
+            lines.append(self._line(one, compared.get(one.label, {})))
+            on_line()
+        benchmark = self.benchmark
+        return Table(
+            model=self.measured.model,
+            benchmark=benchmark.name,
+            kind=benchmark.kind,
+            metrics=benchmark.metrics,
+            pictures=len(self.scores[self.plain.label].clusters),
+            samples=len(self.measured.samples),
+            lines=tuple(lines),
+            protocol=self.measured.protocol,
+            dropping=tuple(self._dropping()),
+        )
+
+    def _compared(self) -> dict[str, dict[str, Compared]]:
+        """Everything beside plain; Holm over methods alone, and over each kind of the rest."""
+        plain = self.scores[self.plain.label]
+        found: dict[str, dict[str, Compared]] = {}
+        for role in ("method", "control", "sweep"):
+            others = {
+                one.label: self.scores[one.label]
+                for one in self.measured.answered
+                if one.role == role
+            }
+            found |= statistics.compare(plain, others, self.benchmark.metrics, self.resamples)
+        return found
+
+    def _line(self, one: Answered, compared: Mapping[str, Compared]) -> Line:
+        score = self.scores[one.label]
+        beside = tuple(self._beside(one, compared)) if one.role == "method" else ()
+        return Line(
+            label=one.label,
+            role=one.role,
+            method=one.method,
+            figures=(
+                {name: c.figure for name, c in compared.items()}
+                if compared
+                else statistics.figures(score, self.benchmark.metrics, self.resamples)
+            ),
+            cost=_cost(one),
+            compared=compared,
+            mcnemar=self._mcnemar(score) if compared else None,
+            beside=beside,
+            account=account(compared[self.headline], beside) if one.role == "method" else "",
+            control=one.control,
+            of=one.of,
+            swept=one.swept,
+            remarks={name: count for name, count in score.remarks.items() if count},
+        )
+
+    @property
+    def headline(self) -> str:
+        return next(iter(self.benchmark.metrics))
+
+    def _beside(self, one: Answered, compared: Mapping[str, Compared]) -> Iterator[Beside]:
+        gain = compared[self.headline].verdict == "better"
+        for other in self.measured.answered:
+            if other.role == "control" and other.of in (one.label, None):
+                name, what = other.control or other.label, self._sameness(other)
+                yield self._against(one, name, what, self.scores[other.label], gain)
+        if not self.controlled:
+            return
+        for control in controls.controls(
+            self.benchmark,
+            self.measured.samples,
+            self.plain.answers,
+            one.answers,
+            self.scores[one.label],
+            self.reduced,
+        ):
+            if control.score is None:
+                yield Beside(control.name, control.what)
+            else:
+                yield self._against(one, control.name, control.what, control.score, gain)
+
+    def _against(self, one: Answered, name: str, what: str, control: Score, gain: bool) -> Beside:
+        metrics = {self.headline: self.benchmark.metrics[self.headline]}
+        found = statistics.compare(
+            control, {one.label: self.scores[one.label]}, metrics, self.resamples
+        )[one.label][self.headline]
+        figure = statistics.figures(control, metrics, self.resamples)[self.headline]
+        explains = found.verdict != "better" if gain else None
+        return Beside(name, what, figure, found.difference, explains)
+
+    def _sameness(self, control: Answered) -> str:
+        plain = self.plain.answers
+        both = [key for key in control.answers if key in plain]
+        same = sum(control.answers[key].text == plain[key].text for key in both)
+        return f"its texts are plain's in {same} of {len(both)} cases"
+
+    def _mcnemar(self, score: Score) -> tuple[int, int, float] | None:
+        """Over questions that both answered; what parsers cannot read is wrong."""
+        if self.benchmark.kind != "yes-no":
+            return None
+        before, after = self.scores[self.plain.label].parsed, score.parsed
+        first = second = 0
+        for sample in self.measured.samples:
+            if sample.id in before and sample.id in after and "label" in sample.truth:
+                truth = sample.truth["label"] == "yes"
+                was = controls.said_yes(before[sample.id]) is truth
+                now = controls.said_yes(after[sample.id]) is truth
+                first += was and not now
+                second += now and not was
+        return first, second, statistics.mcnemar(first, second)
+
+    def _dropping(self) -> Iterator[tuple[float, float]]:
+        reduced, recall = self.reduced, self.reduced.recall
+        if not self.controlled or recall is None or self.benchmark.kind != "caption":
+            return
+        most = int(reduced.mentions * _DROPPED)
+        for count in sorted({most * step // _STEPS for step in range(_STEPS + 1)} if most else ()):
+            yield reduced.figure(recall, count), reduced.figure(self.headline, count)
+
+
+_ORDER = {"plain": 0, "method": 1, "control": 2, "sweep": 3}
+
+
+def account(compared: Compared, beside: Sequence[Beside]) -> str:
+    """In words, which controls explain the gain of a method in the headline figure."""
+    if compared.verdict == "no evidence":
+        return "no gain to explain"
+    if compared.verdict == "worse":
+        return "worse than plain"
+    if compared.verdict != "better":
+        return compared.verdict
+    explained = [CONTROL_WORDS.get(b.name, b.name) for b in beside if b.explains]
+    untested = [CONTROL_WORDS.get(b.name, b.name) for b in beside if b.figure is None]
+    if explained:
+        text = "explained by " + " and by ".join(explained)
+    elif len(untested) == len(beside):
+        text = "no control was made"
+    else:
+        text = "explained by no control here"
+    return f"{text} (not made: {', '.join(untested)})" if untested and beside else text
+
+
+def _cost(one: Answered) -> Cost:
+    said: list[Answer] = [answer for answer in one.answers.values() if answer.error is None]
+    seconds, tokens = sum(a.seconds for a in said), sum(a.tokens for a in said)
+    count = max(len(said), 1)
+    pace = seconds / tokens if tokens else float("nan")
+    return Cost(seconds / count, tokens / count, pace / one.pace if one.pace else float("nan"))

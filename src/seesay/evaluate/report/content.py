@@ -1,0 +1,159 @@
+"""What a report says, before anyone writes it down: frozen data, no text but labels and remarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from seesay.evaluate.benchmark import Answer, Benchmark, Kind, Metric, Sample
+from seesay.evaluate.statistics import Compared, Interval
+
+Role = Literal["plain", "method", "control", "sweep"]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One method's answers to one benchmark.
+
+    Attributes:
+        label: unique within its benchmark.
+        method: as settled on the model, with all its fields.
+        control, of: which control it is, and of which label's method; None elsewhere.
+        swept: (method, field, value) where it is a step of a sweep.
+        pace: seconds a token of plain in the same run, so that cost compares one machine's times.
+    """
+
+    label: str
+    role: Role
+    method: str
+    answers: Mapping[str, Answer]
+    control: str | None = None
+    of: str | None = None
+    swept: tuple[str, str, float] | None = None
+    pace: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A benchmark, its samples, and everything that answered it; plain comes first.
+
+    Attributes:
+        model: id and revision.
+        protocol: how it was asked, scored and generated; JSON types.
+    """
+
+    model: str
+    benchmark: Benchmark
+    samples: Sequence[Sample]
+    answered: Sequence[Answered]
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A method beside one of its controls, by the headline figure.
+
+    Attributes:
+        name: "length", "recall", "yes-shift", "strength-0", "same-stream", ...
+        what: what was done, or why it could not be.
+        figure: the control's; None where there is none.
+        difference: the method's minus the control's, paired.
+        explains: whether the method's gain is gone beside this control; None where that was not
+            asked, since there is no gain or no control.
+    """
+
+    name: str
+    what: str
+    figure: Interval | None = None
+    difference: Interval | None = None
+    explains: bool | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Attributes:
+    seconds, tokens: a mean answer's.
+    ratio: seconds a token over plain's in the same run.
+    """
+
+    seconds: float
+    tokens: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: a method, plain, or a control with records of its own.
+
+    Attributes:
+        figures: by metric, with their own intervals.
+        compared: by metric, beside plain; empty for plain itself.
+        mcnemar: (only plain right, only this right, p) over questions; None elsewhere.
+        beside: its controls.
+        account: in words, what explains the gain.
+        remarks: what no figure shows: unparsed or missing answers.
+    """
+
+    label: str
+    role: Role
+    method: str
+    figures: Mapping[str, Interval]
+    cost: Cost
+    compared: Mapping[str, Compared] = field(default_factory=dict)
+    mcnemar: tuple[int, int, float] | None = None
+    beside: tuple[Beside, ...] = ()
+    account: str = ""
+    control: str | None = None
+    of: str | None = None
+    swept: tuple[str, str, float] | None = None
+    remarks: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One benchmark on one model.
+
+    Attributes:
+        lines: plain first, then methods, then their controls, then steps of sweeps.
+        dropping: (recall, headline) of plain as its least probable mentions are left out: what
+            recall alone buys. Empty where the benchmark or the records cannot say.
+    """
+
+    model: str
+    benchmark: str
+    kind: Kind
+    metrics: Mapping[str, Metric]
+    pictures: int
+    samples: int
+    lines: tuple[Line, ...]
+    protocol: Mapping[str, Any]
+    dropping: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def headline(self) -> str:
+        return next(iter(self.metrics))
+
+    @property
+    def recall(self) -> str | None:
+        """The metric that a headline is bought with, if there is one."""
+        return next((name for name in ("recall", "Cover") if name in self.metrics), None)
+
+    def of_role(self, *roles: Role) -> list[Line]:
+        return [line for line in self.lines if line.role in roles]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Attributes:
+    runs: the folders that it was made from.
+    resamples: draws behind every interval.
+    stamps: the protocol of each run, without what stands in its tables.
+    remarks: sentences that a reader must have seen.
+    """
+
+    tables: tuple[Table, ...]
+    runs: tuple[str, ...]
+    resamples: int
+    stamps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
