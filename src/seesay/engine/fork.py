@@ -163,6 +163,16 @@ class Fork:
         """A fork without a cache: the first questions run the plain model over the prompts."""
         return cls(view, inputs, _one_each(prompt, len(inputs["input_ids"])), reason=reason)
 
+    @property
+    def processor(self) -> Any:
+        """The model's processor, which knows how a question is put."""
+        if self.view.processor is None:
+            raise EngineError(
+                "a fork asks through the processor's chat template; open the session, or make the "
+                "ModelView, with the model's processor"
+            )
+        return self.view.processor
+
     @torch.no_grad()
     def logits(self, questions: Sequence[Sequence[str]]) -> list[Tensor]:
         """The logits of the first token of each answer, all questions in one forward.
@@ -201,10 +211,10 @@ class Fork:
         """Where each question leaves the row's prompt, and its tokens from there on."""
         ids = self.inputs["input_ids"][row].tolist()
         image = self.view.image_columns(**self.inputs)[row]
-        old = _tokens(self.view.processor, self.prompts[row])
+        old = _tokens(self.processor, self.prompts[row])
         branches = []
         for question in questions:
-            new = _tokens(self.view.processor, question)
+            new = _tokens(self.processor, question)
             # The prompt's last row may be a method's, and a question needs a row to be read from.
             most = min(len(old), len(new)) - 1
             shared = next((k for k in range(most) if old[k] != new[k]), most)
