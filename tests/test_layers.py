@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "seesay"
 LAYERS = [
-    {"errors", "models", "loading", "processors", "patches", "images", "toy"},
+    {"errors", "models", "loading", "processors", "patches", "sights", "images", "toy"},
     {"engine"},
     {"methods", "grounding", "show"},
     {"vlm", "asking", "seen", "pictures", "tracing", "watching", "lens", "lensing", "folder"},

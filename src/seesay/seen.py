@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from seesay.grounding import Mention, Token
     from seesay.show.account import Account, Panel
+    from seesay.sights import Sight
 
 SCHEMA = "seesay.seen/1"
 
@@ -59,6 +60,7 @@ class Seen:
         protocol: model, revision, prompt, decoding, versions, ...
         present: the objects in the picture if they are known (drawn scenes), else None.
         picture: the picture as it was given to the processor.
+        sight: how the model saw it; None where the family's patch order is not known.
     """
 
     text: str
@@ -71,6 +73,7 @@ class Seen:
     present: frozenset[str] | None = None
     acted: float | None = None
     picture: Image | None = field(default=None, repr=False, compare=False)
+    sight: Sight | None = field(default=None, repr=False, compare=False)
 
     @property
     def doubtful(self) -> tuple[Mention, ...]:
@@ -131,6 +134,7 @@ def panel_of(texts: list[Seen], note: str = "") -> Panel:
         question=first.protocol.prompt,
         accounts=[seen.account() for seen in texts],
         picture=first.picture,
+        sight=first.sight,
         present=first.present,
         note=note,
     )

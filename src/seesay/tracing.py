@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from seesay import asking, patches
@@ -40,6 +39,7 @@ from seesay.show.traced import (
     Stream,
     Trace,
 )
+from seesay.sights import pixels
 from seesay.vlm import PROMPT, VLM
 from seesay.watching import Notes, Said, say, watched
 
@@ -107,7 +107,7 @@ def trace(
             picture=opened.image,
             present=opened.present if vocabulary is opened.vocabulary else None,
         ),
-        seen=None if case.tile is None else _pixels(vlm, case.tile),
+        seen=None if case.tile is None else pixels(vlm.view, case.tile),
         moment=moment,
         odds=case.odds(moment),
         gaze=case.gaze(moment) if case.overrides(*ATTENTION_VERBS) else None,
@@ -201,7 +201,7 @@ class _Case:
                 share = float((now != before).float().mean())
                 note = f"{share:.0%} of the pixel values differ" if share else _NO_CHANGE
                 tile = _whole_tile(self.vlm, {**self.inputs, **given})
-                picture = None if tile is None else _pixels(self.vlm, tile)
+                picture = None if tile is None else pixels(self.vlm.view, tile)
             found.append(Stream(name, picture, note))
         return tuple(found)
 
@@ -283,17 +283,6 @@ def _whole_tile(vlm: VLM, inputs: Mapping[str, Any]) -> Tile | None:
     except ModelError:  # a family whose patch order is not known: all else is shown
         return None
     return next((tile for tiles in pictures for tile in tiles if tile.whole), None)
-
-
-def _pixels(vlm: VLM, tile: Tile) -> Image.Image:
-    """A crop as a picture again: its normalisation undone, its padding cut off."""
-    top, left, bottom, right = tile.box
-    pixels = tile.pixels[:, top:bottom, left:right].float().cpu()
-    images = vlm.processor.image_processor
-    if getattr(images, "do_normalize", False):
-        mean, std = torch.tensor(images.image_mean), torch.tensor(images.image_std)
-        pixels = pixels * std[:, None, None] + mean[:, None, None]
-    return Image.fromarray((pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
 def _array(values: Tensor) -> Numbers:

@@ -18,18 +18,18 @@ from typing import Any, Unpack, overload
 
 import torch
 from PIL.Image import Image
-from torch import Tensor
 
-from seesay import asking, methods, patches, toy
+from seesay import asking, methods, toy
 from seesay.asking import Asked, Options, method_of
 from seesay.engine import AnyMethod, Method, Record, Stack
-from seesay.errors import EngineError, InputError, ModelError, SeesayError
+from seesay.errors import EngineError, InputError, SeesayError
 from seesay.grounding import Reference, Vocabulary, read
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.loading import load_model
 from seesay.models import ModelView
 from seesay.pictures import Opened, Picture, open_picture
 from seesay.seen import Protocol, Seen
+from seesay.sights import Sight, sights
 
 PROMPT = "Please describe this image in detail."
 BUNDLED = "bundled"
@@ -203,17 +203,10 @@ class VLM:
             images = [picture.image for picture in batch]
             inputs = asking.inputs_for(self.model, self.processor, images, asked.prompt)
             record, seconds = self._generate(inputs, images, asked)
-            for row, (picture, cells) in enumerate(zip(batch, self._cells(inputs), strict=True)):
-                seen.append(self._seen(record, row, picture, cells, asked, seconds / len(batch)))
+            looks = sights(self.view, inputs, images)
+            for row, (picture, sight) in enumerate(zip(batch, looks, strict=True)):
+                seen.append(self._seen(record, row, picture, sight, asked, seconds / len(batch)))
         return seen
-
-    def _cells(self, inputs: Mapping[str, Any]) -> list[Tensor | None]:
-        """For each picture the image token of each patch of the crop that shows it whole."""
-        try:
-            pictures = patches.split(self.view, inputs)
-        except ModelError:  # a family whose patch order is not known: no heat maps, all else works
-            return [None] * len(inputs["input_ids"])
-        return [next((t.tokens for t in tiles if t.whole), None) for tiles in pictures]
 
     def _generate(
         self, inputs: Mapping[str, Any], images: list[Image], asked: Asked
@@ -232,7 +225,7 @@ class VLM:
         record: Record,
         row: int,
         picture: Opened,
-        cells: Tensor | None,
+        sight: Sight | None,
         asked: Asked,
         seconds: float,
     ) -> Seen:
@@ -244,7 +237,7 @@ class VLM:
             end_ids=asked.end_ids(self.model),
             vocabulary=words,
             reference=self.reference,
-            cells=cells,
+            cells=None if sight is None else sight.cells,
         )
         protocol = Protocol(
             model=self.id,
@@ -272,6 +265,7 @@ class VLM:
             protocol=protocol,
             present=picture.present if words is picture.vocabulary else None,
             picture=picture.image,
+            sight=sight,
         )
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seesay.grounding import Mention
+    from seesay.sights import Sight
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class Account:
 @dataclass(frozen=True)
 class Panel:
     """A picture and the accounts of it. `present` are the objects known to be there, if anybody
-    knows; only then can a word be called invented. `question` is what was asked."""
+    knows; only then can a word be called invented. `question` is what was asked; `sight` is how the model
+    saw the picture, which says where heat maps lie on it."""
 
     title: str
     accounts: Sequence[Account]
     picture: Image | None = None
     present: frozenset[str] | None = None
     question: str | None = None
+    sight: Sight | None = None
     note: str = field(default="")
 
 
