@@ -101,7 +101,7 @@ def test_var_and_svar(case):
     t, p = load(f"attention_lens_var_{case}")
     readout = Readout(p["layers"], p["heads"], ends=[])
     image = range(p["img_start"], p["img_end"])
-    logits = torch.zeros(1, 5)
+    logits = torch.zeros(1, 1, 5)
     n_steps = len([name for name in t if name.startswith("attn_step")])
     for step in range(n_steps):
         readout.begin_forward(1, None if step == 0 else torch.zeros(1, 1, dtype=torch.long))

@@ -86,6 +86,30 @@ class ModelView:
         """Key and value heads a layer; a divisor of `n_heads`."""
         return int(getattr(self.decoder.config, "num_key_value_heads", None) or self.n_heads)
 
+    @property
+    def vocabulary(self) -> int:
+        """Entries of the language-model head."""
+        return int(self.head.weight.shape[0])
+
+    def read_hidden(self, hidden: Tensor, *, norm: bool = True) -> Tensor:
+        """What the language-model head makes of a hidden state: the logit lens.
+
+        Args:
+            hidden: (..., hidden) a layer's output.
+            norm: whether the model's final norm comes before the head; the code published with
+                arXiv 2411.16724 leaves it out.
+
+        Returns logits (..., vocabulary), scaled and capped as the family scales and caps its own.
+        """
+        logits: Tensor = self.head(self.norm(hidden) if norm else hidden)
+        config = self.decoder.config
+        scale, cap = (
+            getattr(config, name, None) for name in ("logit_scale", "final_logit_softcapping")
+        )
+        if scale is not None:
+            logits = logits * scale
+        return logits if cap is None else (logits / cap).tanh() * cap
+
     def image_columns(self, input_ids: Tensor, **inputs: Any) -> Tensor:
         """Which columns of a prompt hold image tokens.
 

@@ -71,12 +71,15 @@ class Call:
         """The logical columns at which the queries stand, whatever the cache holds."""
         return range(self.run.seen - self.n_queries, self.run.seen)
 
-    def row_blocks(self, rows: int = 256) -> Iterator[tuple[range, Tensor]]:
+    def row_blocks(self, rows: int = 256, first: int = 0) -> Iterator[tuple[range, Tensor]]:
         """The softmax map in blocks of rows, so that no n×n map of all heads is ever held.
+
+        Args:
+            first: the query to begin with.
 
         Yields (query indices, (batch, heads, rows, columns) float32).
         """
-        for start in range(0, self.n_queries, rows):
+        for start in range(first, self.n_queries, rows):
             block = range(start, min(start + rows, self.n_queries))
             scores = scores_of(self.query[:, :, block.start : block.stop], self.key, self.scaling)
             mask = block_mask(self.mask, block, self.rows_at.start, self.key)
@@ -101,8 +104,10 @@ def attend(
     own_query = call.query[:, :, -1]  # cached keys stay each head's own, whatever a layer rewrites
     call = _prepared(plan, call)
     sink = _sink(plan, call)
+    readout = call.run.readout if plan.readout else None
     wants_row = bool(plan.score_bias or plan.compact or plan.readout)
-    changes_row = not call.is_prefill and plan.changes_row
+    # A decoded row is one row either way, so where it is read out it is computed here, once.
+    changes_row = not call.is_prefill and (plan.changes_row or plan.readout)
     if not changes_row:
         if sink is None:
             out = original(
@@ -110,14 +115,17 @@ def attend(
             )[0]
         else:
             out = attend_with_sink(call.query, call.key, call.value, call.mask, call.scaling, sink)
-    if wants_row or changes_row:
+    if readout is not None and readout.rows > 1:  # a text that is read, by the plain model
+        blocks = call.row_blocks(64, call.n_queries - readout.rows)
+        readout.take_text(call.layer, blocks, call.image)
+    elif wants_row or changes_row:
         weights = _last_weights(plan, call, sink)
         if changes_row:
             out = mix(weights, call.value)
         elif plan.score_bias and call.predicts:
             out[:, -1:] = mix(weights, call.value)
-        if plan.readout and call.run.readout is not None:
-            call.run.readout.take_attention(call.layer, weights, call.image)
+        if readout is not None:
+            readout.take_attention(call.layer, weights, call.image)
         if plan.compact:
             call.run.last_rows[call.layer] = LastRow(own_query, weights, call.image)
     return out, None

@@ -14,7 +14,6 @@ key-value entry is copied once a question, and a question costs its few tokens.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from seesay.engine.layout import (
     additive,
     cache_of,
     lay_out,
+    logits_at,
     maskable,
     positions_of,
     prefix_of,
@@ -194,6 +194,7 @@ class Fork:
                 f"{len(questions)} lists of questions for {len(self.prompts)} prompts; give one "
                 "list for each, an empty one where nothing is asked"
             )
+        self._refuse_session()
         started = time.perf_counter()
         asked = [row for row, texts in enumerate(questions) if texts]
         found = [torch.empty(0)] * len(questions)
@@ -206,6 +207,15 @@ class Fork:
                 found[row] = logits[: len(questions[row])]
         self.cost.seconds += time.perf_counter() - started
         return found
+
+    def _refuse_session(self) -> None:
+        from seesay.engine.session import _OPEN
+
+        if (session := _OPEN.get(self.view.model)) is not None:
+            raise EngineError(
+                f"the model is in a session ({session.stack}), whose methods would act on the "
+                "questions too; ask after its block"
+            )
 
     def _branches(self, row: int, questions: Sequence[str]) -> list[Branch]:
         """Where each question leaves the row's prompt, and its tokens from there on."""
@@ -239,7 +249,7 @@ class Fork:
         if not hasattr(view.model.base_model, "get_rope_index"):  # those find their own
             given["position_ids"] = positions_of(view, given)
         cache = DynamicCache(config=view.decoder.config)
-        view.model(**given, past_key_values=cache, use_cache=True, **_only(view, 1))
+        view.model(**given, past_key_values=cache, use_cache=True, **logits_at(view, 1))
         self.cost.forwards += 1
         self.cost.image_passes += 1
         self.cost.tokens += int(real_columns(given).sum())
@@ -270,7 +280,7 @@ class Fork:
                 past_key_values=cache_of(layers, rows, end),
                 use_cache=True,
                 return_dict=True,
-                **_only(view, ends),
+                **logits_at(view, ends),
             ).logits
         self.cost.forwards += 1
         self.cost.tokens += laid.tokens
@@ -290,9 +300,3 @@ def _tokens(processor: Any, prompt: str) -> list[int]:
     text, adds_special = chat_prompt(processor, prompt)
     ids: list[int] = processor.tokenizer(text, add_special_tokens=adds_special)["input_ids"]
     return ids
-
-
-def _only(view: ModelView, columns: int | Tensor) -> dict[str, Any]:
-    """The argument that limits logits to the last columns, or to some, where the model takes it."""
-    takes = "logits_to_keep" in inspect.signature(view.model.forward).parameters
-    return {"logits_to_keep": columns} if takes else {}

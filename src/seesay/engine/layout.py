@@ -169,6 +169,12 @@ def positions_of(view: ModelView, inputs: Mapping[str, Any]) -> Tensor:
     return positions.amax(0)
 
 
+def logits_at(view: ModelView, columns: int | Tensor) -> dict[str, Any]:
+    """The argument that limits logits to the last columns, or to some, where the model takes it."""
+    takes = "logits_to_keep" in inspect.signature(view.model.forward).parameters
+    return {"logits_to_keep": columns} if takes else {}
+
+
 @contextmanager
 def maskable(decoder: Any) -> Iterator[None]:
     """Run `decoder` on a kernel that takes a mask for each query; flash kernels do not."""

@@ -1,65 +1,23 @@
-"""What a generation leaves behind: attention to the image, log-probabilities, entropies.
+"""Takes what a generation computes, step by step, and gathers it for the sequences that won.
 
 Everything comes from rows that are computed anyway; nothing stores an n×n map. While the model
 runs, values are kept by decoding step and by row (beam); at the end they are gathered for the
-sequences that won, so scores follow the winning beam.
+sequences that were returned, so scores follow the winning beam. A text that is only read, not
+generated, is one step whose rows are the text's tokens.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from seesay.engine.deep import Deep
+from seesay.engine.record import Record
 from seesay.engine.run import ImageColumns
-
-
-@dataclass(frozen=True)
-class Record:
-    """What was recorded, one row a returned sequence; float32 on the CPU, NaN after a text's end.
-
-    Attributes:
-        tokens: (sequences, tokens) the new tokens.
-        logprob: (sequences, tokens) log-probability of each token under the distribution it was
-            chosen from: after the fold, before temperature and other processors. −inf where the
-            plausibility cut had removed a token that was forced.
-        plain_logprob: the same under the model's own distribution.
-        entropy: (sequences, tokens) of the model's own distribution, in nats.
-        var: (sequences, tokens, layers, heads) VAR of Attention Lens (arXiv 2411.16724): the
-            attention that the row predicting the token pays to all image tokens, 0 to 1.
-        image_attention: (sequences, tokens, image tokens) what of it goes to each image token, in
-            the order of the prompt; mean over heads and over the middle layers (5 to 18 of 32, by
-            relative depth). NaN behind a prompt's last image token and under a compacted cache,
-            whose entries stand for no one token.
-        acted: (sequences, tokens) 1 where a gated method acted, 0 where the model was sure; None
-            without a gate.
-    """
-
-    tokens: Tensor
-    logprob: Tensor
-    plain_logprob: Tensor
-    entropy: Tensor
-    var: Tensor
-    image_attention: Tensor
-    acted: Tensor | None = None
-
-
-@dataclass
-class _Step:
-    """One decoding step: values of the rows that predicted, and what became of them."""
-
-    var: Tensor  # (rows, layers, heads)
-    gaze: Tensor | None  # (rows, image span)
-    plain: Tensor  # (rows, vocabulary) log-probabilities, dropped once the tokens are known
-    folded: Tensor
-    entropy: Tensor  # (rows,)
-    ends: Tensor  # (rows, 2, end tokens) plain and folded log-probability of ending here
-    acted: Tensor | None  # (rows,)
-    parents: Tensor | None = None  # (children,) the row that each row of the next step came from
-    tokens: Tensor | None = None  # (children,)
-    chosen: Tensor | None = None  # (children, 2) plain and folded log-probability of the token
+from seesay.engine.step import Step, divergence
 
 
 class Readout:
@@ -68,19 +26,35 @@ class Readout:
     Args:
         layers, heads: of the decoder.
         ends: the token ids that end a text.
+        prompt: columns of the prompt, behind which generated text begins.
+        deep: reads hidden states too, if given.
+        rows: how many of a forward's newest rows predict: 1, or all of a text that is read.
     """
 
-    def __init__(self, layers: int, heads: int, ends: list[int]) -> None:
-        self._shape = (layers, heads)
+    def __init__(
+        self,
+        layers: int,
+        heads: int,
+        ends: list[int],
+        *,
+        prompt: int = 0,
+        deep: Deep | None = None,
+        rows: int = 1,
+    ) -> None:
+        self.deep, self.rows = deep, rows
+        self._shape, self._prompt = (layers, heads), prompt
         self._middle = range(5 * layers // 32, 18 * layers // 32 + 1)
         self._ends = torch.tensor(ends, dtype=torch.long)
-        self._steps: list[_Step] = []
-        self._rows = 0
+        self._steps: list[Step] = []
+        self._batch = 0
         self._seen: dict[int, Tensor] = {}
+        self._first_look: dict[int, Tensor] = {}
         self._scattered: set[int] = set()  # layers whose heads hold other entries each
+        self._summed: dict[int, tuple[Tensor, Tensor]] = {}  # of a text: over columns, over heads
+        self._text: Tensor | None = None
+        self._first: Tensor | None = None
         self._image: ImageColumns | None = None
         self._beams: Tensor | None = None
-        self._first_look: dict[int, Tensor] = {}
 
     # ---- while the model runs --------------------------------------------------------------
 
@@ -91,51 +65,82 @@ class Readout:
             answer: (rows, columns) its input ids, the last of which the step before has chosen;
                 None while the prompt is read.
         """
-        self._rows = rows
-        self._seen, self._scattered = {}, set()
+        self._batch = rows
+        self._seen, self._scattered, self._text = {}, set(), None
         if answer is not None and self._steps:
-            self._settle(self._steps[-1], answer[:, -1])
+            self._steps[-1].settle(answer[:, -1], self._beams)
+            self._beams = None
 
     def take_attention(self, layer: int, weights: Tensor, image: ImageColumns) -> None:
         """The last row's weights of one layer, (rows, heads, columns)."""
-        seen = weights[: self._rows, :, image.start : image.stop]
-        self._seen[layer] = seen if image.weight is None else seen * image.weight[: self._rows]
+        own = weights[: self._batch]
+        seen = own[:, :, image.start : image.stop]
+        self._seen[layer] = seen if image.weight is None else seen * image.weight[: self._batch]
         if image.by_head:
             self._scattered.add(layer)
-        else:
-            self._image = image
+            return
+        self._image = image
+        if layer == 0:
+            self._text = own[:, :, self._prompt :].sum(-1).mean(-1)
+
+    def take_text(
+        self, layer: int, blocks: Iterator[tuple[range, Tensor]], image: ImageColumns
+    ) -> None:
+        """One layer's weights of all rows of a text, as blocks (1, heads, rows, columns).
+
+        A text's maps of all layers would not fit, so each is summed at once.
+        """
+        sums, means, text = [], [], []
+        for _, weights in blocks:
+            own = weights[0].transpose(0, 1)  # (rows, heads, columns)
+            seen = own[..., image.start : image.stop]
+            seen = seen if image.weight is None else seen * image.weight[:1]
+            sums.append(seen.sum(-1))
+            means.append(seen.mean(1))
+            text.append(own[..., self._prompt :].sum(-1).mean(-1))
+        self._image = image
+        self._summed[layer] = torch.cat(sums), torch.cat(means)
+        if layer == 0:
+            self._text = torch.cat(text)
 
     def look_again(self) -> None:
         """The step at hand is computed a second time; see `keep`."""
         self._first_look, self._seen = self._seen, {}
+        if self.deep is not None:
+            self.deep.look_again()
 
     def keep(self, doubt: Tensor) -> None:
         """Keep the second look of the rows in `doubt` (rows,) and the first one of the others."""
         for layer, first in self._first_look.items():
             self._seen[layer] = torch.where(doubt[:, None, None], self._seen[layer], first)
+        if self.deep is not None:
+            self.deep.keep(doubt)
 
-    def take_logits(self, plain: Tensor, folded: Tensor, acted: Tensor | None = None) -> None:
-        """The last position's logits before and after the fold, (rows, vocabulary).
+    def take_logits(
+        self,
+        plain: Tensor,
+        folded: Tensor,
+        acted: Tensor | None = None,
+        others: Sequence[Tensor] = (),
+    ) -> None:
+        """The logits of a forward before and after the fold, (batch, positions, vocabulary).
 
         Args:
-            acted: (rows,) whether a gated method acted.
+            acted: (batch,) whether a gated method acted.
+            others: those of the further streams.
         """
-        own = plain.float().log_softmax(-1)
-        final = own if folded is plain else folded.float().log_softmax(-1)
-        entropy = torch.special.entr(own.exp()).sum(-1)
+        own = self._newest(plain).log_softmax(-1)
+        final = own if folded is plain else self._newest(folded).log_softmax(-1)
+        if self._first is None:
+            self._first = final
+        values = {"entropy": torch.special.entr(own.exp()).sum(-1), **self._looks(own)}
+        if acted is not None:
+            values["acted"] = acted.float()
+        if others:
+            parts = [divergence(own, self._newest(other).log_softmax(-1)) for other in others]
+            values["disagreement"] = torch.stack(parts).mean(0)
         ends = self._ends.to(own.device)
-        var, gaze = self._sums(own)
-        self._steps.append(
-            _Step(
-                var,
-                gaze,
-                own,
-                final,
-                entropy,
-                torch.stack([own[:, ends], final[:, ends]], 1),
-                acted,
-            )
-        )
+        self._steps.append(Step(values, own, final, torch.stack([own[:, ends], final[:, ends]], 1)))
 
     def take_beams(self, beams: Tensor) -> None:
         """Beam search moved rows: row i goes on from row ``beams[i]``."""
@@ -143,8 +148,8 @@ class Readout:
 
     # ---- afterwards ------------------------------------------------------------------------
 
-    def record(self, new_tokens: Tensor, beam_indices: Tensor | None) -> Record:
-        """Gather what belongs to the returned sequences.
+    def record(self, new_tokens: Tensor, beam_indices: Tensor | None = None) -> Record:
+        """Gather what belongs to the returned sequences; also while a text is being written.
 
         Args:
             new_tokens: (sequences, tokens) without the prompt.
@@ -153,74 +158,105 @@ class Readout:
         """
         new_tokens = new_tokens.cpu()
         count, length = new_tokens.shape
-        scores = torch.full((count, length, 3), math.nan)
-        var = torch.full((count, length, *self._shape), math.nan)
-        widest = 0 if self._image is None else int(self._image.mask.sum(1).max())
-        gaze = torch.full((count, length, widest), math.nan)
-        acted = torch.full((count, length), math.nan)
-        for i in range(count):
-            for t in range(min(length, len(self._steps))):
-                token = int(new_tokens[i, t])
-                row = i if beam_indices is None else int(beam_indices[i, t])
-                if row < 0:
-                    break
-                step = self._steps[t]
-                var[i, t] = step.var[row].cpu()
-                if step.gaze is not None and self._image is not None:
-                    own = self._image.mask[row].nonzero()[:, 0] - self._image.start
-                    gaze[i, t, : len(own)] = step.gaze[row, own].cpu()
-                scores[i, t, :2] = self._chosen(step, row, token)
-                scores[i, t, 2] = step.entropy[row]
-                if step.acted is not None:
-                    acted[i, t] = step.acted[row]
-                if token in self._ends:
-                    break
-        gated = any(step.acted is not None for step in self._steps)
+        found = {"logprob": (), "plain_logprob": (), "entropy": (), "var": self._shape} | {
+            name: value.shape[1:] for step in self._steps for name, value in step.values.items()
+        }
+        out = {name: torch.full((count, length, *shape), math.nan) for name, shape in found.items()}
+        going = torch.ones(count, dtype=torch.bool)
+        first = torch.zeros(count, dtype=torch.long)
+        for t in range(length):
+            step, rows = self._at(t, count, beam_indices)
+            if step is None:
+                break
+            going &= rows >= 0
+            which = going.nonzero()[:, 0]
+            rows, tokens = rows[which], new_tokens[which, t]
+            if t == 0:
+                first[which] = rows
+            for name, value in step.values.items():
+                out[name][which, t] = value.cpu()[rows].float()
+            both = step.logprobs(rows, tokens, self._ends)
+            out["plain_logprob"][which, t], out["logprob"][which, t] = both.unbind(-1)
+            going = going & ~torch.isin(new_tokens[:, t], self._ends)
+        gaze = out.pop("image_attention", None)
+        blank = torch.full((count, length), math.nan)
         return Record(
             new_tokens,
-            logprob=scores[..., 1],
-            plain_logprob=scores[..., 0],
-            entropy=scores[..., 2],
-            var=var,
-            image_attention=gaze,
-            acted=acted if gated else None,
+            first=blank[:, :0] if self._first is None else self._first.cpu()[first],
+            image_attention=self._by_image_token(gaze, first, length),
+            text_attention=out.pop("text_attention", blank),
+            confidence=self._confidence(new_tokens, first),
+            **out,
         )
 
-    def _sums(self, like: Tensor) -> tuple[Tensor, Tensor | None]:
-        """VAR (rows, layers, heads) and the middle layers' attention by image column.
+    def _newest(self, logits: Tensor) -> Tensor:
+        """The rows that predict, (rows, vocabulary) float32."""
+        return (logits[:, -1] if self.rows == 1 else logits[0, -self.rows :]).float()
+
+    def _at(self, t: int, count: int, beam_indices: Tensor | None) -> tuple[Step | None, Tensor]:
+        """The step that predicted token t, and the row of each sequence in it."""
+        if self.rows > 1:  # one step for the whole text
+            step = self._steps[0] if self._steps and t < self.rows else None
+            return step, torch.full((count,), t)
+        step = self._steps[t] if t < len(self._steps) else None
+        return step, torch.arange(count) if beam_indices is None else beam_indices[
+            :, t
+        ].cpu().long()
+
+    def _looks(self, like: Tensor) -> dict[str, Tensor]:
+        """What the rows at hand look at: VAR and the like, by the record's names.
 
         Layers are summed at once: one small sum a layer would cost as much as the attention.
         """
         var = like.new_zeros(len(like), *self._shape)
         for layer in self._scattered:
             var[:, layer] = self._seen[layer].sum(-1)
-        whole = [layer for layer in self._seen if layer not in self._scattered]
-        if not whole:
-            return var, None
-        stacked = torch.stack([self._seen[layer] for layer in whole], 1)
-        var[:, whole] = stacked.sum(-1).to(var)
+        found = {"var": var}
+        if self._text is not None:
+            found["text_attention"] = self._text
+        if self._summed:
+            whole = sorted(self._summed)
+            sums, means = zip(*(self._summed[layer] for layer in whole), strict=True)
+            var[:, whole], by_layer = torch.stack(sums, 1).to(var), torch.stack(means, 1)
+        else:
+            whole = [layer for layer in self._seen if layer not in self._scattered]
+            if not whole:
+                return found | self._depths(None)
+            stacked = torch.stack([self._seen[layer] for layer in whole], 1)
+            var[:, whole] = stacked.sum(-1).to(var)
+            if self.deep is None:  # heat maps need the middle layers alone
+                whole = [layer for layer in whole if layer in self._middle]
+                stacked = stacked[:, [layer in self._middle for layer in self._seen]]
+            by_layer = stacked.mean(2)
         middle = [at for at, layer in enumerate(whole) if layer in self._middle]
-        return var, stacked[:, middle].mean((1, 2)) if len(middle) == len(self._middle) else None
+        if len(middle) == len(self._middle):
+            found["image_attention"] = by_layer[:, middle].mean(1)
+        return found | self._depths(by_layer if len(whole) == self._shape[0] else None)
 
-    def _settle(self, step: _Step, tokens: Tensor) -> None:
-        """The tokens that step's rows chose are known: keep their values, drop the rest."""
-        parents = torch.arange(len(tokens)) if self._beams is None else self._beams
-        self._beams = None
-        step.parents, step.tokens = parents.to(tokens.device), tokens
-        both = [part[step.parents, tokens] for part in (step.plain, step.folded)]
-        step.chosen = torch.stack(both, -1).cpu()
-        step.parents, step.tokens = step.parents.cpu(), tokens.cpu()
-        step.plain = step.folded = step.plain.new_empty(0)
+    def _depths(self, by_layer: Tensor | None) -> dict[str, Tensor]:
+        """What a deep readout adds; `by_layer` is (rows, layers, image span)."""
+        if self.deep is None:
+            return {}
+        found = {"consistency": self.deep.consistency()}
+        if by_layer is not None and self._image is not None:
+            spread = self.deep.dispersion(by_layer, self._image)
+            if spread is not None:
+                found["dispersion"] = spread
+        return found
 
-    def _chosen(self, step: _Step, row: int, token: int) -> Tensor:
-        """Plain and folded log-probability of `token` from `row`; (2,)."""
-        if step.chosen is not None and step.parents is not None and step.tokens is not None:
-            child = ((step.parents == row) & (step.tokens == token)).nonzero()
-            if len(child):
-                return step.chosen[int(child[0])]
-        if token in self._ends:
-            # A text that ends is never fed back, so its last value was put aside at the time.
-            return step.ends[row, :, int((self._ends == token).nonzero()[0])].cpu()
-        if step.chosen is None:
-            return torch.stack([step.plain[row, token], step.folded[row, token]]).cpu()
-        return torch.full((2,), math.nan)
+    def _by_image_token(self, gaze: Tensor | None, rows: Tensor, length: int) -> Tensor:
+        """(sequences, tokens, image span) laid in the order of each prompt's image tokens."""
+        if gaze is None or self._image is None:
+            return torch.full((len(rows), length, 0), math.nan)
+        mask = self._image.mask.cpu()
+        out = torch.full((len(rows), length, int(mask.sum(1).max())), math.nan)
+        for i in range(len(rows)):
+            own = mask[0 if self.rows > 1 else int(rows[i])].nonzero()[:, 0] - self._image.start
+            out[i, :, : len(own)] = gaze[i][:, own]
+        return out
+
+    def _confidence(self, tokens: Tensor, rows: Tensor) -> Tensor | None:
+        if self.deep is None or self.deep.words is None:
+            return None
+        words = self.deep.words.cpu()
+        return words[torch.zeros_like(rows) if self.rows > 1 else rows].gather(1, tokens)

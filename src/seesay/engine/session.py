@@ -11,19 +11,20 @@ import inspect
 from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from seesay.engine import gate, start, streams
+from seesay.engine import gate, recording, start, streams
 from seesay.engine.attention import Call, attend
 from seesay.engine.compaction import compact
+from seesay.engine.deep import watching
 from seesay.engine.method import Stack
 from seesay.engine.plan import plan_layers
-from seesay.engine.readout import Record
+from seesay.engine.record import Record
 from seesay.engine.run import Run
-from seesay.engine.switch import original_kernel, switched
+from seesay.engine.switch import original_kernel, shadowed, switched
 from seesay.errors import EngineError
 from seesay.models import ModelView
 
@@ -53,7 +54,7 @@ class Session:
         processor: Any = None,
         images: list[Any] | None = None,
         image_columns: Tensor | None = None,
-        readout: bool = False,
+        readout: bool | Literal["deep"] = False,
     ) -> None:
         self.view = ModelView.of(model, processor, vision=image_columns is None)
         self.stack = stack = stack.settled(self.view)
@@ -61,13 +62,13 @@ class Session:
         self.image_columns = image_columns
         self.run: Run | None = None
         self.record: Record | None = None
-        self._readout = readout
-        self._plans = plan_layers(self.view, stack, readout)
+        self._readout, self._deep = bool(readout), readout == "deep"
+        self._plans = plan_layers(self.view, stack, self._readout)
         self._gate = gate.gated_in_layers(stack)
         self._sure_plans = self._plans
         if self._gate is not None:
             others = Stack(tuple(m for m in stack.parts if m is not self._gate))
-            self._sure_plans = plan_layers(self.view, others, readout)
+            self._sure_plans = plan_layers(self.view, others, self._readout)
         self._looking_again = False
         self._compacts = {i: p.compact for i, p in self._plans.items() if p.compact}
         self._undo = ExitStack()
@@ -95,10 +96,12 @@ class Session:
             if any(m.active and m.overrides("read_embeddings") for m in self.stack.parts):
                 hook = self.view.decoder.register_forward_pre_hook
                 undo.callback(hook(self._embedded, with_kwargs=True).remove)
+            if self._deep:
+                undo.enter_context(
+                    watching(self.view, lambda: None if self._preparing else self.run)
+                )
             self._generate = model.generate
-            before = vars(model).get("generate")
-            vars(model)["generate"] = self.generate
-            undo.callback(_restore_generate, model, before)
+            undo.enter_context(shadowed(model, "generate", self.generate))
             self._undo = undo.pop_all()
         return self
 
@@ -124,32 +127,42 @@ class Session:
         start.refuse_unfit(self.stack, kwargs, self._readout)
         self._generating = True
         try:
-            self._begin(kwargs, kwargs.get("past_key_values"))
-            output = (self._generate_and_record if self._readout else self._generate)(**kwargs)
+            run = self._begin(kwargs, kwargs.get("past_key_values"))
+            if self._readout:
+                output, self.record = recording.generate(
+                    run, self._generate, kwargs, deep=self._deep
+                )
+            else:
+                output = self._generate(**kwargs)
         finally:
             self._generating = False
-        if self.run is not None and not self.run.seen:
+        if not run.seen:
             raise EngineError(
                 f"{type(self.view.model).__name__} generates without a forward of its own, so "
                 f"{self.stack} had no effect; this family is not supported yet"
             )
         return output
 
-    def _generate_and_record(self, **kwargs: Any) -> Any:
-        config = kwargs.get("generation_config") or self.view.model.generation_config
-        wants_dict = kwargs.get("return_dict_in_generate", config.return_dict_in_generate)
-        readout = start.new_readout(self.view, kwargs)
-        if self.run is not None:
-            self.run.readout = readout
-        output = self._generate(**{**kwargs, "return_dict_in_generate": True})
-        beams = output.get("beam_indices")
-        # Without input ids, generate returns the new tokens alone.
-        ids = kwargs.get("input_ids")
-        new_tokens = output.sequences[:, 0 if ids is None else ids.shape[1] :]
-        self.record = readout.record(new_tokens, None if beams is None else beams.cpu())
-        return output if wants_dict else output.sequences
+    def read(self, tokens: Tensor, **inputs: Any) -> Record:
+        """Read a given text behind a prompt in one forward, as if the plain model had written it.
 
-    def _begin(self, inputs: Mapping[str, Any], cache: Any) -> None:
+        Args:
+            tokens: (tokens,) of the text; an end token last, so that its last word has a row too.
+            inputs: of generate, one prompt.
+
+        Raises:
+            EngineError: methods in the session, which act on one new token at a time.
+            InputError: several prompts, or more tokens than the model takes.
+        """
+        self._generating = True
+        try:
+            run = self._begin(inputs, None)
+            self.record = recording.read(run, self.stack, inputs, tokens, self._deep)
+        finally:
+            self._generating = False
+        return self.record
+
+    def _begin(self, inputs: Mapping[str, Any], cache: Any) -> Run:
         """Make the run of a generation or of a bare forward; go on with it if it knows `cache`."""
         past = _length(cache)
         if not past:
@@ -167,6 +180,7 @@ class Session:
             )
         elif self._generating:
             start.next_turn(self.run, self.stack, inputs, past)
+        return self.run
 
     # ---- each forward ----------------------------------------------------------------------
 
@@ -214,24 +228,25 @@ class Session:
         if run is None or self._preparing:
             return output
         if isinstance(output, tuple):
-            raise EngineError(
-                "under a session the model must return its named outputs; call it "
-                "with return_dict=True"
-            )
+            raise EngineError("under a session the model must be called with return_dict=True")
         run.cache = output.get("past_key_values")
         if output.get("logits") is None:  # a decoder without its head
             return output
         if self._gate is not None and run.seen >= run.length:
             output = self._look_again(model, kwargs, output)
-        plain = output.logits[: run.rows]
+        plain, *others = output.logits.split(run.rows)
+        folded = plain
         if any(m.active and m.overrides("fold") for m in self.stack.parts):
-            output.logits = streams.folded(output.logits, self.stack, run)
+            output.logits = folded = streams.folded(output.logits, self.stack, run)
             streams.narrow(output, run.rows)
         if run.readout is not None and run.seen >= run.length:
-            run.readout.take_logits(plain[:, -1], output.logits[:, -1], run.acted)
+            run.readout.take_logits(plain, folded, run.acted, others)
         if self._compacts and run.cache is not None:
             compact(self._compacts, run)
         return output
+
+    def _watched(self) -> Run | None:
+        return None if self._preparing else self.run
 
     def _look_again(self, model: nn.Module, kwargs: dict[str, Any], output: Any) -> Any:
         """The step once more with the gated method, in the rows that are in doubt."""
@@ -280,10 +295,3 @@ class Session:
 
 def _length(cache: Any) -> int:
     return 0 if cache is None else int(cache.get_seq_length())
-
-
-def _restore_generate(model: nn.Module, before: Any) -> None:
-    if before is None:
-        vars(model).pop("generate", None)
-    else:
-        vars(model)["generate"] = before

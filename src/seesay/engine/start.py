@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from seesay.engine.method import Method, Stack
-from seesay.engine.readout import Readout
 from seesay.engine.run import ImageColumns, Prompt, Run
 from seesay.errors import EngineError, InputError
 from seesay.models import ModelView
@@ -106,14 +105,6 @@ def refuse_unfit(stack: Stack, inputs: Mapping[str, Any], readout: bool) -> None
         if cached or readout:
             what = " + ".join(map(repr, cached)) or "a readout"
             raise EngineError(f"{what} follows the cache; generate with use_cache=True")
-
-
-def new_readout(view: ModelView, inputs: Mapping[str, Any]) -> Readout:
-    """An empty readout that knows which tokens end a text under these generation settings."""
-    config = inputs.get("generation_config") or view.model.generation_config
-    ends = inputs.get("eos_token_id", config.eos_token_id)
-    ids = [] if ends is None else torch.as_tensor(ends).flatten().tolist()
-    return Readout(view.n_layers, view.n_heads, ids)
 
 
 def embeddings(view: ModelView, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:

@@ -36,6 +36,20 @@ def switched(decoder: Any, name: str, attend: Kernel) -> Iterator[None]:
             table._global_mapping.pop(name, None)
 
 
+@contextmanager
+def shadowed(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """`owner.name` is `value` inside the block, on this one instance."""
+    own, before = name in vars(owner), vars(owner).get(name)
+    vars(owner)[name] = value
+    try:
+        yield
+    finally:
+        if own:
+            vars(owner)[name] = before
+        else:
+            vars(owner).pop(name, None)
+
+
 def original_kernel(decoder: Any) -> Kernel:
     """The kernel that `decoder` uses now, for layers that nothing touches.
 
