@@ -1,5 +1,5 @@
-"""Without a method, or at strength 0, the model is bit for bit the untouched one; a readout moves it
-by no more than rounding."""
+"""Without a method, or at strength 0, the model is bit for bit the untouched one; a readout moves
+it by no more than rounding."""
 
 from __future__ import annotations
 
