@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seesay.cli import options
+from seesay.cli import folder, options
 from seesay.cli.output import emit, say, working
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    picture: options.PictureArgument,
+    picture: options.PictureOrFolder,
     model: options.Model = None,
     method: options.Method = None,
     prompt: options.Prompt = None,
@@ -31,6 +32,9 @@ def describe(
     seed: options.Seed = None,
     as_json: options.Json = False,
     report: options.Report = None,
+    out: options.Out = None,
+    jsonl: options.Jsonl = False,
+    batch_size: options.BatchSize = 8,
     words: options.Words = None,
     max_pixels: options.MaxPixels = None,
     dtype: options.Dtype = None,
@@ -39,15 +43,23 @@ def describe(
     trust_remote_code: options.TrustRemoteCode = False,
     debug: options.Debug = False,
 ) -> None:
-    """Describe a picture and mark the doubtful words.
+    """Describe a picture and mark the doubtful words, or a folder of pictures into rows.
 
     seesay describe photo.jpg --model llava-hf/llava-1.5-7b-hf --method attention-lens
 
     seesay describe toy:broken/7 --report scene.html
+
+    seesay describe photos/ --out photos.jsonl --batch-size 16
     """
-    opened = check([method], report, picture, max_pixels, model)
+    rows = folder.wanted(picture, out, jsonl, as_json, report)
+    opened = None if rows else check([method], report, picture, max_pixels, model)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
+    if opened is None:
+        loads = partial(load, model, dtype, device, revision, trust_remote_code)
+        how.update(method=method, batch_size=batch_size)
+        folder.describe_folder(picture, out, load=loads, max_pixels=max_pixels, asked=how)
+        return
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("describing") as progress:
         seen = vlm.describe(opened, method=method, on_token=progress, **how)

@@ -31,6 +31,26 @@ PictureArgument = Annotated[
         help="An image file, or toy:broken/7 for a drawn scene (toy:kept/SEED, toy:broken/SEED).",
     ),
 ]
+PictureOrFolder = Annotated[
+    str,
+    typer.Argument(
+        metavar="PICTURE",
+        help="An image file, a folder of them (with --out or --jsonl), or toy:broken/7 for a "
+        "drawn scene (toy:kept/SEED, toy:broken/SEED).",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="For a folder: the file of rows, one JSON object a picture. If it is there, the run "
+        "goes on with it.",
+    ),
+]
+Jsonl = Annotated[bool, typer.Option("--jsonl", help="For a folder: print the rows.")]
+BatchSize = Annotated[
+    int, typer.Option(min=1, help="For a folder: pictures at once. One at a time with --sample.")
+]
 Model = Annotated[
     str | None,
     typer.Option(

@@ -48,19 +48,46 @@ def emit(*parts: RenderableType) -> None:
 
 
 @contextmanager
-def working(what: str) -> Iterator[Report]:
+def working(what: str, *, timed: bool = False) -> Iterator[Report]:
     """Show on stderr that `what` goes on: a spinner with a bar in a terminal, else a line after two
-    seconds and then now and again. Yields a function to report (done, of how many)."""
-    if sys.stderr.isatty():
-        with _spinner(what) as report:
-            yield report
-    else:
-        with _lines(what) as report:
-            yield report
+    seconds and then now and again. Yields a function to report (done, of how many); `timed` adds
+    how long the rest will take."""
+    count = _timed() if timed else _counted
+    with _spinner(what, count) if sys.stderr.isatty() else _lines(what, count) as report:
+        yield report
+
+
+def _counted(done: int, total: int) -> str:
+    return f"{done} of {total}"
+
+
+def _timed() -> Callable[[int, int], str]:
+    """Counts with the time left, at the pace since the first count: that is not 0 where an earlier
+    run has done a part."""
+    began: tuple[int, float] | None = None
+
+    def count(done: int, total: int) -> str:
+        nonlocal began
+        now = time.monotonic()
+        first, started = began = began or (done, now)
+        if done in (first, total):
+            return _counted(done, total)
+        left = (now - started) / (done - first) * (total - done)
+        return f"{_counted(done, total)}, about {spoken(left)} left"
+
+    return count
+
+
+def spoken(seconds: float) -> str:
+    """A stretch of time as people say it: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @contextmanager
-def _spinner(what: str) -> Iterator[Report]:
+def _spinner(what: str, count: Callable[[int, int], str]) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -75,25 +102,25 @@ def _spinner(what: str) -> Iterator[Report]:
         task = progress.add_task(what, total=None, count="")
 
         def report(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total, count=f"{done}/{total}")
+            progress.update(task, completed=done, total=total, count=count(done, total))
 
         yield report
 
 
 @contextmanager
-def _lines(what: str) -> Iterator[Report]:
-    reached: list[tuple[int, int]] = []
+def _lines(what: str, count: Callable[[int, int], str]) -> Iterator[Report]:
+    reached = ""
     over = threading.Event()
 
     def speak() -> None:
         started, pause = time.monotonic(), FIRST_WORD
         while not over.wait(pause):
-            count = "".join(f", {done} of {total}" for done, total in reached)
-            say(f"{what} ... {time.monotonic() - started:.0f} s{count}")
+            say(f"{what} ... {time.monotonic() - started:.0f} s{reached}")
             pause = LATER_WORDS
 
     def report(done: int, total: int) -> None:
-        reached[:] = [(done, total)]
+        nonlocal reached
+        reached = f", {count(done, total)}"
 
     speaker = threading.Thread(target=speak, daemon=True)
     speaker.start()

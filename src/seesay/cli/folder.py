@@ -1,0 +1,122 @@
+"""describe with a folder: rows into a file that a stopped run goes on with, or into a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from seesay.cli.output import Report, say, working
+from seesay.errors import InputError, SeesayError
+
+if TYPE_CHECKING:
+    from seesay.asking import Options
+    from seesay.folder import Describing, Tally
+    from seesay.vlm import VLM
+
+
+def wanted(picture: str, out: Path | None, jsonl: bool, as_json: bool, report: Path | None) -> bool:
+    """Whether rows of a folder are asked for; refuses options that mean nothing there, or only
+    there."""
+    is_folder = Path(picture).expanduser().is_dir()
+    if is_folder and (as_json or report is not None):
+        raise InputError(
+            f"{picture!r} is a folder: --json and --report are for one picture; say --out or "
+            "--jsonl"
+        )
+    if is_folder and jsonl == (out is not None):
+        raise InputError(
+            f"{picture!r} is a folder; say either --out ROWS.jsonl, which can be stopped and goes "
+            "on, or --jsonl for rows on stdout"
+        )
+    if not is_folder and (jsonl or out is not None):
+        raise InputError(
+            f"--out and --jsonl are for a folder, which {picture!r} is not; say --json or --report"
+        )
+    return is_folder
+
+
+def describe_folder(
+    picture: str,
+    out: Path | None,
+    *,
+    load: Callable[[], VLM],
+    max_pixels: int | None,
+    asked: dict[str, Any],
+) -> None:
+    """Rows of a folder; what can be refused is, before `load` loads the model.
+
+    Args:
+        picture: the folder.
+        out: the file of rows, or None to print them.
+        asked: prompt and options of `VLM.describe`, without those left at their default.
+
+    Raises:
+        SeesayError: beside `seesay.folder`'s reasons, pictures that could not be described; all
+            others have been.
+    """
+    from seesay.asking import Asked
+    from seesay.folder import Describing, Folder, RowFile
+    from seesay.images import MAX_PIXELS
+    from seesay.vlm import PROMPT
+
+    prompt: str = asked.pop("prompt", PROMPT)
+    checked = Asked.of(prompt, **asked)  # before the model: a wrong number or method
+    folder = Folder.of(picture)
+    if folder.others:
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(folder.others.items()))
+        say(f"left out, no pictures by their suffix: {counts}")
+
+    def job() -> Describing:
+        limit = MAX_PIXELS if max_pixels is None else max_pixels
+        return Describing(load(), folder, prompt, cast("Options", asked), limit)
+
+    what = f"describing {picture}"
+    if out is None:
+        describing = job()
+        with working(what, timed=True) as report:
+            _finish(_printed(describing, report), "")
+        return
+    with RowFile(out) as file:
+        file.check(folder)
+        file.require({"prompt": prompt, "decoding": checked.decoding, "seed": checked.seed})
+        describing = job()
+        with working(what, timed=True) as report:
+            tally = describing.into(file, report)
+    _finish(tally, f"; {out} has {tally.pictures} rows")
+
+
+def _printed(describing: Describing, report: Report) -> Tally:
+    """Rows on stdout as they come; a reader that has gone away ends the work and is no error."""
+    from seesay.folder import ERROR_SCHEMA, Tally, encoded
+
+    describing.protocol()  # what would fail with every picture fails here
+    described, failed = 0, {}
+    try:
+        for row in describing.rows(on_progress=report):
+            sys.stdout.buffer.write(encoded(row))
+            sys.stdout.flush()
+            if row["schema"] == ERROR_SCHEMA:
+                failed[row["picture"]] = row["error"]
+            else:
+                described += 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise SeesayError(f"cannot write rows to stdout: {error.strerror or error}") from error
+    return Tally(described, 0, failed)
+
+
+def _finish(tally: Tally, where: str) -> None:
+    kept = f", {tally.kept} were there" if tally.kept else ""
+    done = f"{tally.described} described{kept}"
+    if not tally.failed:
+        say(done + where)
+        return
+    name, reason = next(iter(tally.failed.items()))
+    raise SeesayError(
+        f"{done}, {len(tally.failed)} could not be{where}; the first is {name}: {reason} (the "
+        "last rows hold each one's reason; the same command tries them again)"
+    )

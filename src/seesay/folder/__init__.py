@@ -1,0 +1,29 @@
+"""A folder of pictures, described into rows: one JSON object a line, one line a picture.
+
+    describe_folder(seesay.load(), "photos", "out.jsonl", method="attention-lens")
+
+A described picture's row is `Seen.to_dict()` with two more keys: `picture`, the path relative to
+the folder, and `file`, what the file was: size in bytes, time of change in microseconds, sha256. A
+picture that could not be described has a row of schema "seesay.error/1", `picture` and `error`.
+
+Rows come in the order of the folder's sorted paths, each written whole; errors come last, when all
+else is done. So a run that goes on with a file only cuts off its end: the errors, which are tried
+again, and a line that was only half written. No row is ever written anew, no picture is described
+twice and none is lost.
+"""
+
+from seesay.folder.describing import Describing, Tally, describe_folder
+from seesay.folder.listing import SUFFIXES, Folder
+from seesay.folder.rows import ERROR_SCHEMA, Row, RowFile, encoded
+
+__all__ = [
+    "ERROR_SCHEMA",
+    "SUFFIXES",
+    "Describing",
+    "Folder",
+    "Row",
+    "RowFile",
+    "Tally",
+    "describe_folder",
+    "encoded",
+]
