@@ -153,8 +153,12 @@ class Vocabulary:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         phrases = {_key(phrase) for phrase in (*self.surfaces, *self.ignored)}
-        longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
-        alternatives = (re.escape(p).replace(r"\ ", r"(?:\s+|-)") for p in longest_first)
+        # Longest first; by first letter, so that most places of a text fail after one comparison.
+        branches: dict[str, list[str]] = {}
+        for phrase in sorted(phrases, key=lambda phrase: (-len(phrase), phrase)):
+            rest = re.escape(phrase[1:]).replace(r"\ ", r"(?:\s+|-)")
+            branches.setdefault(re.escape(phrase[0]), []).append(rest)
+        alternatives = (f"{letter}(?:{'|'.join(rests)})" for letter, rests in branches.items())
         return re.compile(rf"(?<![\w-])(?:{'|'.join(alternatives)})(?![\w-])", re.IGNORECASE)
 
 
