@@ -1,0 +1,127 @@
+"""Workers on Ray: one machine's or a cluster's. The only file that knows Ray.
+
+Every machine needs seesay, and the pictures and the model under the same paths; answers come back
+to the process that asked, which alone writes records.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from seesay.errors import InputError, SeesayError
+from seesay.evaluate.run.crew import LostWorkerError
+from seesay.evaluate.run.speaking import Setup, Speaker
+
+PATIENCE = 60
+"""Seconds in which a cluster must answer."""
+
+
+@dataclass(eq=False)
+class Worker:
+    """An actor that holds a `Speaker`, and the call that it is at."""
+
+    actor: Any
+    call: Any = None
+
+
+class Cluster:
+    """A workplace of Ray actors.
+
+    Args:
+        address: of a cluster: "auto", "10.0.0.1:6379", "ray://…"; None starts one on this machine,
+            which ends with the run.
+        workers: how many actors a cluster of our own must hold.
+        gpus: GPUs of each worker. None: one if the cluster has any and the device is not named
+            otherwise, else none.
+
+    Raises:
+        InputError: Ray is not installed.
+        SeesayError: no cluster at that address, or one without the GPUs.
+    """
+
+    def __init__(
+        self, setup: Setup, *, address: str | None, workers: int, gpus: float | None = None
+    ) -> None:
+        # Ray warns that it will stop hiding GPUs from workers that ask for none; we ask for ours.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        try:
+            import ray
+        except ImportError as error:
+            raise InputError(
+                "--engine ray needs Ray: pip install 'seesay[ray]', or leave --engine out"
+            ) from error
+        self._ray = ray
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            _connect(ray, address, workers)
+        there = float(ray.cluster_resources().get("GPU", 0))
+        if gpus is None:
+            gpus = 1.0 if there and setup.device in (None, "cuda") else 0.0
+        if gpus > there:
+            self._leave()
+            raise SeesayError(
+                f"a worker is to have {gpus:g} GPUs and the cluster has {there:g}; set "
+                "--gpus-per-worker, or --address for another cluster"
+            )
+        # Ray shows a worker its own GPUs only, as the first ones.
+        setup = replace(setup, device="cuda") if gpus else setup
+        self._setup, self._gpus = setup, gpus
+
+    def hire(self, rank: int) -> Worker:
+        kind = self._ray.remote(num_gpus=self._gpus, num_cpus=1, max_restarts=0)(Speaker)
+        return Worker(kind.remote(self._setup))
+
+    def send(self, worker: Worker, call: str, argument: Any) -> None:
+        worker.call = getattr(worker.actor, call).remote(argument)
+
+    def ready(self, workers: Sequence[Worker]) -> Sequence[Worker]:
+        calls = [worker.call for worker in workers]
+        done, _ = self._ray.wait(calls, num_returns=1)
+        return [worker for worker in workers if worker.call in done]
+
+    def receive(self, worker: Worker) -> Any:
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(worker.call)
+        except errors.RayTaskError as error:  # raised by the speaker itself
+            cause = error.cause
+            if isinstance(cause, SeesayError):
+                raise cause from None
+            raise RuntimeError(f"{type(cause).__name__} in a worker: {cause}") from error
+        except errors.RayActorError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, errors.RayTaskError) and isinstance(cause.cause, SeesayError):
+                raise cause.cause from None  # the model could not be loaded
+            raise LostWorkerError(str(error).splitlines()[0]) from None
+
+    def dismiss(self, workers: Sequence[Worker]) -> None:
+        for worker in workers:
+            self._ray.kill(worker.actor)
+
+    def close(self) -> None:
+        """Leave the cluster, and end it if it is our own."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._ours:
+            self._ray.shutdown()
+
+
+def _connect(ray: Any, address: str | None, workers: int) -> None:
+    own = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
+    try:
+        ray.init(
+            address="local" if address is None else address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            **own,
+        )
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        reason = str(error).splitlines()[0]
+        raise SeesayError(
+            f"no Ray cluster at {address or 'this machine'}: {reason}; start one with `ray start "
+            "--head`, check --address, or leave it out for one on this machine"
+        ) from error

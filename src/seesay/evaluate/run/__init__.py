@@ -1,0 +1,12 @@
+"""Running: who is asked what, what was answered, and where that is kept.
+
+`open_run` reads a results folder; nothing that it needs imports torch, so scoring needs no model.
+`running.evaluate` makes one.
+"""
+
+from __future__ import annotations
+
+from seesay.evaluate.run.plan import Entry, Job, Plan, Planned
+from seesay.evaluate.run.records import Run, Store, open_run
+
+__all__ = ["Entry", "Job", "Plan", "Planned", "Run", "Store", "open_run"]

@@ -1,0 +1,159 @@
+"""Workers: each has the model and is handed one batch at a time; a lost worker's batch goes to
+another. What carries a worker (this process, another one, Ray) is a `Workplace`."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from seesay.errors import SeesayError
+from seesay.evaluate.benchmark import Answer
+from seesay.evaluate.run.speaking import Setup, Speaker, Survey, Task
+from seesay.evaluate.run.variants import Wanted
+
+MOST_LOSSES = 3
+"""So often a batch may lose its worker before the run stops: then it is the batch that kills."""
+
+W = TypeVar("W")
+
+
+class LostWorkerError(Exception):
+    """A worker is gone: killed, out of memory, its machine down."""
+
+
+class Workplace(Protocol[W]):
+    """Where workers live. A worker is given one call of its `Speaker` at a time."""
+
+    def hire(self, rank: int) -> W:
+        """A new worker, which may still be loading."""
+        ...
+
+    def send(self, worker: W, call: str, argument: Any) -> None:
+        """Begin a call; never fails."""
+        ...
+
+    def ready(self, workers: Sequence[W]) -> Sequence[W]:
+        """Wait until calls have ended; at least one of `workers`."""
+        ...
+
+    def receive(self, worker: W) -> Any:
+        """What the call gave, or what it raised; `LostWorkerError` if it never will."""
+        ...
+
+    def dismiss(self, workers: Sequence[W]) -> None:
+        """Let them go."""
+        ...
+
+    def close(self) -> None:
+        """The run is over."""
+        ...
+
+
+class Here:
+    """The workplace of the default engine: this process. Its only worker can not be lost."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._called: tuple[str, Any] = ("", None)
+
+    def hire(self, rank: int) -> Speaker:
+        return Speaker(self._setup)
+
+    def send(self, worker: Speaker, call: str, argument: Any) -> None:
+        self._called = call, argument
+
+    def ready(self, workers: Sequence[Speaker]) -> Sequence[Speaker]:
+        return workers
+
+    def receive(self, worker: Speaker) -> Any:
+        call, argument = self._called
+        return getattr(worker, call)(argument)
+
+    def dismiss(self, workers: Sequence[Speaker]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Crew(Generic[W]):
+    """Up to `size` workers; use it as a context manager.
+
+    Args:
+        note: is told in a sentence when a worker is lost.
+    """
+
+    def __init__(self, place: Workplace[W], size: int, note: Callable[[str], None]) -> None:
+        self.size = size
+        self._place, self._note = place, note
+        self._idle: list[W] = []
+        self._busy: dict[int, tuple[W, Task]] = {}  # by rank
+        self._rank: dict[int, int] = {}  # id of a worker -> rank
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._place.dismiss([*self._idle, *(worker for worker, _ in self._busy.values())])
+        self._place.close()
+
+    def survey(self, wanted: Wanted) -> Survey:
+        """Ask the first worker."""
+        worker = self._hire(0)
+        self._idle.append(worker)
+        self._place.send(worker, "survey", wanted)
+        self._place.ready([worker])
+        try:
+            found: Survey = self._place.receive(worker)
+        except LostWorkerError as lost:
+            raise SeesayError(f"a worker was lost while it loaded the model: {lost}") from lost
+        return found
+
+    def say(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, list[Answer]]]:
+        """Hand out the tasks in order; what comes back, as it comes.
+
+        Raises:
+            SeesayError: what a worker raised, or a task that workers do not survive.
+        """
+        waiting, losses = deque(tasks), Counter[tuple[str, frozenset[str]]]()
+        for rank in range(len(self._rank), min(self.size, len(waiting))):
+            self._idle.append(self._hire(rank))
+        while waiting or self._busy:
+            while self._idle and waiting:
+                worker, task = self._idle.pop(), waiting.popleft()
+                self._busy[self._rank[id(worker)]] = worker, task
+                self._place.send(worker, "say", task)
+            for worker in self._place.ready([worker for worker, _ in self._busy.values()]):
+                rank = self._rank[id(worker)]
+                task = self._busy[rank][1]
+                try:
+                    answers = self._place.receive(worker)
+                except LostWorkerError as lost:
+                    del self._busy[rank], self._rank[id(worker)]
+                    self._place.dismiss([worker])
+                    losses[task.job, task.wanted] += 1
+                    self._note(f"worker {rank} was lost ({lost}); its batch is asked again")
+                    if losses[task.job, task.wanted] >= MOST_LOSSES:
+                        raise SeesayError(
+                            f"{task.benchmark} under {task.method}: {MOST_LOSSES} workers were "
+                            f"lost at the same batch, the last one by: {lost}; try a smaller "
+                            "--batch-size, and start the same command again"
+                        ) from lost
+                    waiting.appendleft(task)
+                    self._idle.append(self._hire(rank))
+                else:
+                    del self._busy[rank]
+                    self._idle.append(worker)
+                    yield task, answers
+
+    def _hire(self, rank: int) -> W:
+        worker = self._place.hire(rank)
+        self._rank[id(worker)] = rank
+        return worker

@@ -1,0 +1,248 @@
+"""Results on disk: `run.json` with the plan, and one file of records a job, only ever added to.
+
+A record is written when its answer is there, a batch with one write, so whatever ends a run leaves
+at most one line half-written: readers pass over it and the next run cuts it off. One process
+writes; workers hand it their answers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from pydantic import ValidationError
+
+from seesay.errors import InputError, SeesayError
+from seesay.evaluate.benchmark import Answer
+from seesay.evaluate.run.lines import line, lines, read_records
+from seesay.evaluate.run.plan import SCHEMA, Entry, Job, Plan
+
+PLAN, RECORDS, LOCK = "run.json", "records", ".lock"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A results folder, as far as it has come."""
+
+    folder: Path
+    plan: Plan
+
+    def answers(self, entry: Entry | str, benchmark: str) -> dict[str, Answer]:
+        """What was answered under an entry, by sample id, in the plan's order.
+
+        Raises:
+            InputError: a file of records that is broken before its last line.
+        """
+        label = entry if isinstance(entry, str) else entry.label
+        found: dict[str, Answer] = {}
+        for job in self.plan.jobs:
+            if (job.entry, job.benchmark) == (label, benchmark):
+                stored = {answer.id: answer for answer in self._stored(job)}
+                found.update((id_, stored[id_]) for id_ in self.plan.ids(job) if id_ in stored)
+        return found
+
+    def missing(self) -> int:
+        """How many items are planned and not recorded; 0 when the run is complete."""
+        return sum(len(self.plan.ids(job)) - len(self._stored(job)) for job in self.plan.work)
+
+    def verified(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """For each method with a strength-0 control: by benchmark, how many of its texts equal the
+        plain model's, of how many that both have."""
+        result: dict[str, dict[str, tuple[int, int]]] = {}
+        controls = [e for e in self.plan.entries if e.control == "strength-0" and e.of]
+        plain = {name: self.answers("plain", name) for name in self.plan.benchmarks}
+        for entry in controls:
+            for name in self.plan.benchmarks:
+                zero = self.answers(entry, name)
+                both = [(plain[name][id_], zero[id_]) for id_ in zero if id_ in plain[name]]
+                if both:
+                    equal = sum(mine.text == other.text for mine, other in both)
+                    result.setdefault(str(entry.of), {})[name] = (equal, len(both))
+        return result
+
+    def _stored(self, job: Job) -> list[Answer]:
+        return read_records(record_file(self.folder, job))
+
+
+class Store:
+    """The one writer of a results folder; use it as a context manager.
+
+    Raises:
+        InputError: a folder that cannot be used: of another version, of another protocol, not
+            writable, in use, or full of other things.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        check_folder(folder)
+        with _usable(folder):
+            (folder / RECORDS).mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder)
+        try:
+            if (folder / PLAN).is_file():
+                plan = open_run(folder).plan.extended(plan)
+            self.run = Run(folder, plan)
+            self._jobs = {job.id: job for job in plan.work}
+            self._done: dict[str, set[str]] = {}
+            with _usable(folder):
+                _replace(folder / PLAN, plan.model_dump_json(by_alias=True, indent=1) + "\n")
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.close()
+
+    def done(self, job_id: str) -> frozenset[str]:
+        """The ids that a job has records of; cuts off a half-written last line."""
+        if job_id not in self._done:
+            path = record_file(self.run.folder, self._jobs[job_id])
+            if path.is_file():
+                whole = b"".join(text for text, _ in lines(path))
+                if len(whole) < path.stat().st_size:
+                    os.truncate(path, len(whole))
+            self._done[job_id] = {answer.id for answer in read_records(path)}
+        return frozenset(self._done[job_id])
+
+    def append(self, job_id: str, answers: Sequence[Answer], prompt: str) -> None:
+        """Write answers to a prompt behind the job's others; all of them or none.
+
+        Raises:
+            ValueError: an id that the job does not have, or has a record of.
+            SeesayError: the disk is full or fails.
+        """
+        job, done = self._jobs[job_id], set(self.done(job_id))
+        for answer in answers:
+            if answer.id in done or answer.id not in self.run.plan.ids(job):
+                raise ValueError(f"{answer.id!r} is recorded already or not in job {job_id}")
+            done.add(answer.id)
+        path = record_file(self.run.folder, job)
+        data = "".join(line(answer, prompt) for answer in answers).encode()
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with path.open("ab", buffering=0) as file:
+                _write_whole(file, data)
+        except OSError as error:
+            raise SeesayError(
+                f"cannot write {str(path)!r}: {error.strerror or error}; nothing is lost: make "
+                "room and start the same command again, it goes on where it stopped"
+            ) from error
+        self._done[job_id] = done
+
+
+def open_run(folder: str | Path) -> Run:
+    """A results folder, for reading.
+
+    Raises:
+        InputError: no such folder, no plan in it, one of another version, or a broken one.
+    """
+    folder = Path(folder)
+    path = folder / PLAN
+    try:
+        stored = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(
+            f"{str(folder)!r} holds no {PLAN}; name a folder that `seesay evaluate --out` wrote"
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is broken ({error}); restore it, or run anew") from error
+    schema = stored.get("schema") if isinstance(stored, dict) else None
+    if schema != SCHEMA:
+        raise InputError(
+            f"{str(folder)!r} holds results of version {schema!r}, and this seesay reads "
+            f"{SCHEMA!r}; read it with the seesay that wrote it, or choose another folder"
+        )
+    try:
+        return Run(folder, Plan.model_validate(stored))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{str(path)!r} is broken at {where}: {first['msg']}") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse early what `Store` would refuse for the folder itself; makes nothing."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{str(folder)!r} is a file; choose a folder for --out")
+    with _usable(folder):
+        here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if PLAN in here:
+        open_run(folder)
+    elif here - {RECORDS, LOCK}:
+        raise InputError(
+            f"{str(folder)!r} holds other files and no {PLAN}; choose an empty folder for --out"
+        )
+    parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"cannot write to {str(parent)!r}; choose another folder for --out")
+
+
+def record_file(folder: Path, job: Job) -> Path:
+    """Where a job's records lie."""
+    return folder / RECORDS / job.benchmark / f"{job.id}.jsonl"
+
+
+def _write_whole(file: IO[bytes], data: bytes) -> None:
+    """Write all of it, or cut the file back to what it was."""
+    start, left = file.seek(0, os.SEEK_END), memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError:
+        file.truncate(start)
+        raise
+
+
+def _replace(path: Path, text: str) -> None:
+    """The file appears whole or not at all."""
+    draft = path.with_suffix(".part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot use {str(folder)!r} for results: {error.strerror or error}; choose another "
+            "folder for --out"
+        ) from error
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """A lock that goes with the process, however it ends."""
+    with _usable(folder):
+        file = (folder / LOCK).open("ab")
+    try:
+        import fcntl  # not on Windows, where two runs in one folder are not noticed
+    except ImportError:
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise InputError(
+            f"another run is at work in {str(folder)!r}; wait for it, or choose another --out"
+        ) from error
+    return file

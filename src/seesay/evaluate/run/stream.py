@@ -1,0 +1,100 @@
+"""The control "second stream := first": a method's fold with nothing new in its second stream.
+
+What a fold does to the plain logits alone (it sharpens them, or cuts the improbable) can look like
+a gain that the second picture brought. Here the fold is given the plain logits in the place of its
+own stream's. Whatever is left of the gain is the arithmetic's, or comes from what the method does
+in layers. No second stream is computed, so it costs what the plain model costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from seesay.engine import Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seesay.engine.attention import Call
+    from seesay.engine.compaction import Kept
+    from seesay.engine.run import Run
+    from seesay.models import ModelView
+
+
+def has_stream(method: Method) -> bool:
+    """Whether `method` looks at a second stream, with its settings."""
+    # What brings a stream refuses chunks, as the base class says of it; PAI at γ = 1 brings none.
+    return method.active and method.overrides("prepare") and "prefill in chunks" in method.refuses
+
+
+@dataclass(frozen=True, repr=False)
+class SameStream(Method):
+    """Another method, whose fold finds the first stream where it looks for the second.
+
+    It has no name in the registry: nobody would ask for it but as a control.
+    """
+
+    method: Method
+
+    def __post_init__(self) -> None:
+        # An instance's own, so that a sum may hold several.
+        object.__setattr__(self, "name", f"same-stream({self.method.name})")
+
+    @classmethod
+    def within(cls, method: Method) -> Method:
+        """`method` as this control, in its gate if it has one; itself if it has no stream."""
+        if not has_stream(method):
+            return method
+        inner = getattr(method, "method", None)
+        if method.opens_below is not None and isinstance(inner, Method):
+            return replace(method, method=cls(inner))  # type: ignore[type-var]
+        return cls(method)
+
+    def __repr__(self) -> str:
+        return f"same-stream({self.method})"
+
+    @property
+    def active(self) -> bool:
+        return self.method.active
+
+    @property
+    def plausibility(self) -> float:
+        return self.method.plausibility
+
+    @property
+    def stands_aside(self) -> Mapping[str, str]:
+        return self.method.stands_aside
+
+    def overrides(self, verb: str) -> bool:
+        return verb != "prepare" and self.method.overrides(verb)
+
+    def settled(self, view: ModelView) -> Method:
+        return replace(self, method=self.method.settled(view))
+
+    def acts_in(self, view: ModelView) -> Collection[int]:
+        return self.method.acts_in(view)
+
+    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
+        return self.method.fold(plain, plain, run)
+
+    # ---- what the method does in layers, it does here too ----------------------------------
+
+    def read_embeddings(self, embeddings: Tensor, run: Run) -> None:
+        self.method.read_embeddings(embeddings, run)
+
+    def rewrite_qk(self, call: Call) -> Tensor | None:
+        return self.method.rewrite_qk(call)
+
+    def key_scale(self, call: Call) -> Tensor | None:
+        return self.method.key_scale(call)
+
+    def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
+        return self.method.score_bias(call, scores)
+
+    def sink_logmass(self, call: Call) -> Tensor | float | None:
+        return self.method.sink_logmass(call)
+
+    def compact(self, layer: int, run: Run) -> Kept | None:
+        return self.method.compact(layer, run)

@@ -1,0 +1,108 @@
+"""For tests of runs: a benchmark that needs no files, a plan, and a folder's records to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from seesay.evaluate.benchmark import Answer, Benchmark, Metric, Sample, Score, ratio
+from seesay.evaluate.run import Entry, Plan, open_run
+from seesay.evaluate.run.plan import jobs_of, planned
+
+GREEDY = {"num_beams": 1, "do_sample": False, "generation": {}}
+THINGS = ("fork", "dog", "cup")
+
+
+@dataclass(frozen=True)
+class Captions(Benchmark):
+    """Drawn scenes to describe; counts words."""
+
+    name: str = "captions"
+    scenes: int = 6
+    max_new_tokens: int = 24
+    kind = "caption"
+    metrics: ClassVar = {"words": Metric(ratio("words", "texts", 1.0), None, "words")}
+    prompt: str = "Please describe this image in detail."
+
+    def samples(self) -> Sequence[Sample]:
+        return [
+            Sample(f"s{k}", f"toy:broken/{k}", self.prompt, f"s{k}") for k in range(self.scenes)
+        ]
+
+    def score(self, samples: Sequence[Sample], answers: Mapping[str, Answer]) -> Score:
+        there = [sample for sample in samples if sample.id in answers]
+        counts = [[len(answers[sample.id].text.split()), 1] for sample in there]
+        clusters = tuple(sample.cluster for sample in there)
+        return Score(clusters, ("words", "texts"), np.array(counts, float))
+
+    def protocol(self) -> dict[str, Any]:
+        return {"scorer": "words"}
+
+
+@dataclass(frozen=True)
+class Questions(Captions):
+    """Questions about the same scenes, three prompts in turn."""
+
+    name: str = "questions"
+    max_new_tokens: int = 4
+    kind = "yes-no"
+
+    def samples(self) -> Sequence[Sample]:
+        return [
+            Sample(f"q{k}", f"toy:broken/{k}", f"Is there a {THINGS[k % 3]} in the image?", f"s{k}")
+            for k in range(self.scenes)
+        ]
+
+
+def plan(
+    *benchmarks: Benchmark,
+    methods: Sequence[str] = ("plain",),
+    protocol: Mapping[str, Any] = {"model": "bundled", "revision": "1"},
+    shard: int = 4,
+) -> Plan:
+    """A plan that no model was asked for."""
+    chosen = benchmarks or (Captions(),)
+    samples = {b.name: {s.id: s for s in b.samples()} for b in chosen}
+    asked = {b.name: planned(b, b.samples(), shard=shard) for b in chosen}
+    entries = [
+        Entry(
+            label=name,
+            role="plain" if name == "plain" else "method",
+            method=name,
+            written=name,
+            decoding=GREEDY,
+        )
+        for name in methods
+    ]
+    return Plan(
+        protocol=dict(protocol),
+        suite=",".join(asked),
+        benchmarks=asked,
+        entries=tuple(entries),
+        jobs=jobs_of(entries, asked, samples, protocol),
+    )
+
+
+def recorded(folder: Path) -> dict[str, dict[str, dict[str, Answer]]]:
+    """All answers of a run by entry, benchmark and id, without what differs from run to run."""
+    run = open_run(folder)
+    return {
+        entry.label: {
+            name: {id_: _timeless(answer) for id_, answer in run.answers(entry, name).items()}
+            for name in run.plan.benchmarks
+        }
+        for entry in run.plan.entries
+    }
+
+
+def lines_of(folder: Path) -> int:
+    """How many lines all files of records hold."""
+    return sum(len(file.read_bytes().splitlines()) for file in folder.rglob("*.jsonl"))
+
+
+def _timeless(answer: Answer) -> Answer:
+    return replace(answer, seconds=0.0)
