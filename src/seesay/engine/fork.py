@@ -51,8 +51,8 @@ _PROMPT_VERBS = ("rewrite_qk", "key_scale", "sink_logmass")
 
 @dataclass
 class Cost:
-    """What a fork's questions have cost so far: the model's forwards, the tokens read in them without
-    padding, how often the pictures were encoded anew, and wall time."""
+    """What a fork's questions have cost so far: the model's forwards, the tokens read in them
+    (padding not counted), how often the pictures were encoded anew, and wall time."""
 
     questions: int = 0
     forwards: int = 0
