@@ -41,8 +41,9 @@ def wanted(picture: str, out: Path | None, jsonl: bool, as_json: bool, report: P
 def describe_folder(
     picture: str,
     out: Path | None,
-    *,
     load: Callable[[], VLM],
+    note: str | None,
+    *,
     max_pixels: int | None,
     asked: dict[str, Any],
 ) -> None:
@@ -51,6 +52,7 @@ def describe_folder(
     Args:
         picture: the folder.
         out: the file of rows, or None to print them.
+        note: what to say once the run goes ahead.
         asked: prompt and options of `VLM.describe`, without those left at their default.
 
     Raises:
@@ -65,11 +67,13 @@ def describe_folder(
     prompt: str = asked.pop("prompt", PROMPT)
     checked = Asked.of(prompt, **asked)  # before the model: a wrong number or method
     folder = Folder.of(picture)
-    if folder.others:
-        counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(folder.others.items()))
-        say(f"left out, no pictures by their suffix: {counts}")
 
     def job() -> Describing:
+        if folder.others:
+            counts = ", ".join(f"{count} {end}" for end, count in sorted(folder.others.items()))
+            say(f"left out, no pictures by their suffix: {counts}")
+        if note is not None:
+            say(note)
         limit = MAX_PIXELS if max_pixels is None else max_pixels
         return Describing(load(), folder, prompt, cast("Options", asked), limit)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from seesay.seen import Seen
     from seesay.vlm import VLM
 
+SCENES_ONLY = "the bundled model knows its drawn scenes only; for other pictures name a --model"
+
 
 def describe(
     picture: options.PictureOrFolder,
@@ -56,9 +58,10 @@ def describe(
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
     if opened is None:
-        loads = partial(load, model, dtype, device, revision, trust_remote_code)
         how.update(method=method, batch_size=batch_size)
-        folder.describe_folder(picture, out, load=loads, max_pixels=max_pixels, asked=how)
+        loads = partial(load, model, dtype, device, revision, trust_remote_code)
+        note = SCENES_ONLY if model is None else None
+        folder.describe_folder(picture, out, loads, note, max_pixels=max_pixels, asked=how)
         return
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("describing") as progress:
@@ -168,7 +171,7 @@ def check(
         page.writable(report)
     opened = open_picture(picture, **({} if max_pixels is None else {"max_pixels": max_pixels}))
     if model is None and opened.present is None:
-        say("the bundled model knows its drawn scenes only; for other pictures name a --model")
+        say(SCENES_ONLY)
     return opened
 
 
