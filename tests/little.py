@@ -81,10 +81,11 @@ class Questions(Benchmark):
         rows, parsed = {}, {}
         for sample in samples:
             said = answers[sample.id].text.lower().rstrip(".")
-            parsed[sample.id] = said if said in ("yes", "no") else None
+            known = said if said in ("yes", "no") else "other"
+            parsed[sample.id] = {"said": known, "right": known == sample.truth["label"]}
             row = rows.setdefault(sample.cluster, np.zeros(3))
             row += (said == sample.truth["label"], said == "yes", 1)
-        unread = sum(said is None for said in parsed.values())
+        unread = sum(one["said"] == "other" for one in parsed.values())
         counts = np.array(list(rows.values()))
         return Score(tuple(rows), ("right", "yes", "asked"), counts, parsed, {"unparsed": unread})
 

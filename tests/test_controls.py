@@ -135,10 +135,10 @@ def test_the_yes_shift_has_the_methods_yes_ratio_and_explains_a_pure_shift():
 
 
 def test_a_text_that_is_no_answer_is_no_yes():
-    assert controls.said_yes("yes") is True
-    assert controls.said_yes("no") is False
-    assert controls.said_yes(None) is None
-    assert controls.said_yes("perhaps") is None
+    assert controls.said_yes({"said": "yes"}) is True
+    assert controls.said_yes({"said": "other"}) is False
+    assert controls.right({"said": "no", "right": True}) is True
+    assert controls.said_yes({}) is controls.right(None) is None
 
 
 def test_spans_may_touch():

@@ -224,11 +224,17 @@ def _yes_shift(
     plain: Mapping[str, Answer],
     scored: Score,
 ) -> Control:
-    said = {key: one for key, one in scored.parsed.items() if key in plain}
-    usable = {key: plain[key] for key in said if plain[key].error is None}
-    if not usable or any(answer.yes is None for answer in usable.values()):
+    said = {key: said_yes(one) for key, one in scored.parsed.items()}
+    usable = {
+        key: answer
+        for key, answer in plain.items()
+        if answer.error is None and said.get(key) is not None
+    }
+    if not usable:
+        return Control("yes-shift", None, "the scorer does not tell which answers say yes")
+    if any(answer.yes is None for answer in usable.values()):
         return Control("yes-shift", None, "plain's records hold no P(yes)")
-    wanted = sum(said_yes(said[key]) is True for key in usable)
+    wanted = sum(said[key] is True for key in usable)
     shifted, threshold = shift_yes(usable, wanted)
     reached = sum(answer.text == "Yes" for answer in shifted.values())
     what = (
@@ -248,5 +254,10 @@ def _cut(answer: Answer, most: int) -> Answer:
 
 
 def said_yes(parsed: Any) -> bool | None:
-    """What `Score.parsed` holds of a yes/no answer: True, False, or None for neither."""
-    return {"yes": True, "no": False}.get(parsed) if isinstance(parsed, str) else None
+    """Whether what `Score.parsed` holds of an answer counts as a yes; None if it does not tell."""
+    return parsed["said"] == "yes" if isinstance(parsed, Mapping) and "said" in parsed else None
+
+
+def right(parsed: Any) -> bool | None:
+    """Whether what `Score.parsed` holds of an answer counts as right; None if it does not tell."""
+    return bool(parsed["right"]) if isinstance(parsed, Mapping) and "right" in parsed else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from seesay.evaluate import controls
 from seesay.evaluate.benchmark import Answer, Benchmark, Kind, Metric, Sample
 from seesay.evaluate.statistics import Compared, Interval
 
@@ -46,8 +47,21 @@ class Measured:
     model: str
     benchmark: Benchmark
     samples: Sequence[Sample]
-    answered: Sequence[Answered]
+    answered: list[Answered]
     protocol: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Attributes:
+    measured: runs of one protocol on the same samples stand together.
+    stamps: by folder, what holds for the whole run.
+    remarks: what a reader of the figures must know about the records.
+    """
+
+    measured: list[Measured] = field(default_factory=list)
+    stamps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,8 @@ class Beside:
         difference: the method's minus the control's, paired.
         explains: whether the method's gain is gone beside this control; None where that was not
             asked, since there is no gain or no control.
+        share: of the method's gain over plain, what the control has too; None where `explains` is
+            None or the control is not better than plain.
     """
 
     name: str
@@ -68,6 +84,7 @@ class Beside:
     figure: Interval | None = None
     difference: Interval | None = None
     explains: bool | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +134,7 @@ class Table:
     Attributes:
         lines: plain first, then methods, then their controls, then steps of sweeps.
         dropping: (recall, headline) of plain as its least probable mentions are left out: what
-            recall alone buys. Empty where the benchmark or the records cannot say.
+            less recall alone buys. Empty where the benchmark or the records cannot say.
     """
 
     model: str
@@ -135,9 +152,10 @@ class Table:
         return next(iter(self.metrics))
 
     @property
-    def recall(self) -> str | None:
-        """The metric that a headline is bought with, if there is one."""
-        return next((name for name in ("recall", "Cover") if name in self.metrics), None)
+    def price(self) -> str | None:
+        """The metric that a headline is most easily bought with: recall, or the share of yes."""
+        names = {"caption": controls.RECALL_METRICS, "yes-no": ("yes-ratio",)}.get(self.kind, ())
+        return next((name for name in names if name in self.metrics), None)
 
     def of_role(self, *roles: Role) -> list[Line]:
         return [line for line in self.lines if line.role in roles]

@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 
 from seesay.errors import InputError
 from seesay.evaluate import controls, statistics
 from seesay.evaluate.benchmark import Answer, Benchmark, Score
-from seesay.evaluate.report.content import Answered, Beside, Cost, Line, Measured, Table
+from seesay.evaluate.report import wording
+from seesay.evaluate.report.content import (
+    Answered,
+    Beside,
+    Cost,
+    Gathered,
+    Line,
+    Measured,
+    Report,
+    Table,
+)
 from seesay.evaluate.statistics import Compared
 
-CONTROL_WORDS = {
-    "length": "length",
-    "recall": "recall",
-    "yes-shift": "yes-shift",
-    "strength-0": "strength 0",
-    "same-stream": "its second stream := the first",
-    "temperature": "temperature",
-    "plain-greedy": "greedy decoding",
-}
 _STEPS = 12
 _DROPPED = 0.5  # of plain's mentions, at the end of its curve
+
+
+def assemble(
+    gathered: Gathered,
+    resamples: int = statistics.RESAMPLES,
+    controlled: bool = True,
+    on_line: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """The report of what was gathered; `on_line` is told (lines done, of how many)."""
+    total, done = sum(len(one.answered) for one in gathered.measured), count(1)
+    tables = [
+        table(one, resamples, controlled, lambda: on_line(next(done), total))
+        for one in gathered.measured
+    ]
+    remarks = list(gathered.remarks)
+    if any(one.benchmark.startswith("toy-") for one in tables):
+        remarks.insert(0, wording.TOY)
+    return Report(tuple(tables), tuple(gathered.stamps), resamples, gathered.stamps, tuple(remarks))
 
 
 def table(
@@ -113,7 +133,7 @@ class _Desk:
             control=one.control,
             of=one.of,
             swept=one.swept,
-            remarks={name: count for name, count in score.remarks.items() if count},
+            remarks={name: many for name, many in score.remarks.items() if many},
         )
 
     @property
@@ -142,13 +162,22 @@ class _Desk:
                 yield self._against(one, control.name, control.what, control.score, gain)
 
     def _against(self, one: Answered, name: str, what: str, control: Score, gain: bool) -> Beside:
-        metrics = {self.headline: self.benchmark.metrics[self.headline]}
-        found = statistics.compare(
-            control, {one.label: self.scores[one.label]}, metrics, self.resamples
-        )[one.label][self.headline]
-        figure = statistics.figures(control, metrics, self.resamples)[self.headline]
-        explains = found.verdict != "better" if gain else None
-        return Beside(name, what, figure, found.difference, explains)
+        headline = self.headline
+        metrics = {headline: self.benchmark.metrics[headline]}
+        method, plain = self.scores[one.label], self.scores[self.plain.label]
+        apart = statistics.compare(control, {name: method}, metrics, self.resamples)[name][headline]
+        beyond = statistics.compare(plain, {name: control}, metrics, self.resamples)[name][headline]
+        if not gain:
+            return Beside(name, what, beyond.figure, apart.difference)
+        part = beyond.difference.value / (beyond.difference.value + apart.difference.value)
+        return Beside(
+            name=name,
+            what=what,
+            figure=beyond.figure,
+            difference=apart.difference,
+            explains=apart.verdict != "better",
+            share=part if beyond.verdict == "better" else None,
+        )
 
     def _sameness(self, control: Answered) -> str:
         plain = self.plain.answers
@@ -158,26 +187,27 @@ class _Desk:
 
     def _mcnemar(self, score: Score) -> tuple[int, int, float] | None:
         """Over questions that both answered; what parsers cannot read is wrong."""
-        if self.benchmark.kind != "yes-no":
-            return None
         before, after = self.scores[self.plain.label].parsed, score.parsed
-        first = second = 0
-        for sample in self.measured.samples:
-            if sample.id in before and sample.id in after and "label" in sample.truth:
-                truth = sample.truth["label"] == "yes"
-                was = controls.said_yes(before[sample.id]) is truth
-                now = controls.said_yes(after[sample.id]) is truth
-                first += was and not now
-                second += now and not was
-        return first, second, statistics.mcnemar(first, second)
+        pairs = [
+            (controls.right(before[key]), controls.right(after[key]))
+            for key in before
+            if key in after
+        ]
+        known = [(was, now) for was, now in pairs if was is not None and now is not None]
+        if self.benchmark.kind != "yes-no" or not known:
+            return None
+        lost = sum(was and not now for was, now in known)
+        won = sum(now and not was for was, now in known)
+        return lost, won, statistics.mcnemar(lost, won)
 
     def _dropping(self) -> Iterator[tuple[float, float]]:
         reduced, recall = self.reduced, self.reduced.recall
         if not self.controlled or recall is None or self.benchmark.kind != "caption":
             return
         most = int(reduced.mentions * _DROPPED)
-        for count in sorted({most * step // _STEPS for step in range(_STEPS + 1)} if most else ()):
-            yield reduced.figure(recall, count), reduced.figure(self.headline, count)
+        stops = {most * step // _STEPS for step in range(_STEPS + 1)} if most else set()
+        for dropped in sorted(stops):
+            yield reduced.figure(recall, dropped), reduced.figure(self.headline, dropped)
 
 
 _ORDER = {"plain": 0, "method": 1, "control": 2, "sweep": 3}
@@ -191,20 +221,25 @@ def account(compared: Compared, beside: Sequence[Beside]) -> str:
         return "worse than plain"
     if compared.verdict != "better":
         return compared.verdict
-    explained = [CONTROL_WORDS.get(b.name, b.name) for b in beside if b.explains]
-    untested = [CONTROL_WORDS.get(b.name, b.name) for b in beside if b.figure is None]
-    if explained:
-        text = "explained by " + " and by ".join(explained)
-    elif len(untested) == len(beside):
-        text = "no control was made"
-    else:
-        text = "explained by no control here"
-    return f"{text} (not made: {', '.join(untested)})" if untested and beside else text
+    made = [one for one in beside if one.figure is not None]
+    if not made:
+        return "no control was made"
+    whole = [wording.control(one.name) for one in made if one.explains]
+    partly = [
+        f"{wording.control(one.name)} ({one.share:.0%})"
+        for one in made
+        if not one.explains and one.share is not None
+    ]
+    parts = ["by " + " and by ".join(whole)] if whole else []
+    parts += ["in part by " + " and by ".join(partly)] if partly else []
+    text = "explained " + ("; ".join(parts) or "by no control here")
+    untested = [wording.control(one.name) for one in beside if one.figure is None]
+    return f"{text} (not made: {', '.join(untested)})" if untested else text
 
 
 def _cost(one: Answered) -> Cost:
     said: list[Answer] = [answer for answer in one.answers.values() if answer.error is None]
     seconds, tokens = sum(a.seconds for a in said), sum(a.tokens for a in said)
-    count = max(len(said), 1)
+    many = max(len(said), 1)
     pace = seconds / tokens if tokens else float("nan")
-    return Cost(seconds / count, tokens / count, pace / one.pace if one.pace else float("nan"))
+    return Cost(seconds / many, tokens / many, pace / one.pace if one.pace else float("nan"))

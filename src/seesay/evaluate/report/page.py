@@ -1,0 +1,43 @@
+"""A report as one self-contained HTML page that opens from disk and asks no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from seesay.evaluate.report import grids, plots, wording
+from seesay.evaluate.report.content import Report
+from seesay.show.terminal import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+def render(report: Report, title: str = "Evaluation") -> str:
+    """The page as text. Everything that a model or a user wrote is escaped."""
+    script = files("seesay.evaluate.report").joinpath("sort.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _template().render(
+        title=title, report=report, grids=grids, plots=plots, wording=wording, script=script,
+        digest=digest,
+    )  # fmt: skip
+
+
+@lru_cache
+def _template() -> Template:
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=ChoiceLoader(
+            [PackageLoader("seesay.evaluate", "report"), PackageLoader("seesay", "show")]
+        ),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clean"] = printable
+    return environment.get_template("report.html")
