@@ -14,8 +14,9 @@ key-value entry is copied once a question, and a question costs its few tokens.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from seesay.engine.layout import (
     positions_of,
     prefix_of,
     real_columns,
+    refuse_far,
 )
 from seesay.engine.method import AnyMethod
 from seesay.errors import EngineError, InputError
@@ -192,7 +194,10 @@ class Fork:
         asked = [row for row, texts in enumerate(questions) if texts]
         found = [torch.empty(0)] * len(questions)
         if asked:
-            branches = [self._branches(row, questions[row]) for row in asked]
+            # Pictures share most of their questions.
+            tokens = functools.cache(functools.partial(_tokens, self.processor))
+            image = self.view.image_columns(**self.inputs).cpu()
+            branches = [self._branches(row, questions[row], image[row], tokens) for row in asked]
             if self.layers is None:
                 self.layers = self._read_prompts()
             answers = self._forward(self.layers, asked, branches)
@@ -210,14 +215,19 @@ class Fork:
                 "questions too; ask after its block"
             )
 
-    def _branches(self, row: int, questions: Sequence[str]) -> list[Branch]:
-        """Where each question leaves the row's prompt, and its tokens from there on."""
-        ids = self.inputs["input_ids"][row].tolist()
-        image = self.view.image_columns(**self.inputs)[row]
-        old = _tokens(self.processor, self.prompts[row])
+    def _branches(
+        self, row: int, questions: Sequence[str], image: Tensor, tokens: Callable[[str], list[int]]
+    ) -> list[Branch]:
+        """Where each question leaves the row's prompt, and its tokens from there on.
+
+        Args:
+            image: (columns,) bool, the row's image columns.
+            tokens: a prompt in the chat template as tokens.
+        """
+        ids, old = self.inputs["input_ids"][row].tolist(), tokens(self.prompts[row])
         branches = []
         for question in questions:
-            new = _tokens(self.processor, question)
+            new = tokens(question)
             # The prompt's last row may be a method's, and a question needs a row to be read from.
             most = min(len(old), len(new)) - 1
             shared = next((k for k in range(most) if old[k] != new[k]), most)
@@ -257,12 +267,7 @@ class Fork:
         end = max(branch.column for its in branches for branch in its)
         real = real_columns(self.inputs)[rows, :end]
         laid = lay_out(branches, real, positions_of(view, self.inputs)[rows, :end])
-        windows = [layer.window for layer in layers if layer.window is not None]
-        if windows and (last := int(laid.positions.max())) >= min(windows):
-            raise EngineError(
-                f"a question at position {last} reaches past this model's sliding window of "
-                f"{min(windows)}, which would hide the picture's beginning; use smaller pictures"
-            )
+        refuse_far(layers, int(laid.positions.max()))
         device = self.inputs["input_ids"].device
         ends = laid.ends.to(device)
         with maskable(view.decoder):

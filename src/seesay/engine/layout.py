@@ -136,6 +136,16 @@ def prefix_of(layer: Any, rows: slice, columns: int) -> Prefix:
     return Prefix(keys, values, window)
 
 
+def refuse_far(layers: Sequence[Prefix], position: int) -> None:
+    """Raise EngineError if a layer no longer looks back to the prompt's beginning at `position`."""
+    windows = [layer.window for layer in layers if layer.window is not None]
+    if windows and position >= min(windows):
+        raise EngineError(
+            f"a question at position {position} reaches past this model's sliding window of "
+            f"{min(windows)}, which would hide the picture's beginning; use smaller pictures"
+        )
+
+
 def cache_of(layers: Sequence[Prefix], rows: Sequence[int], columns: int) -> DynamicCache:
     """A cache of the first columns of some rows; what it grows by is its own.
 
