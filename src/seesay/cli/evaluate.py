@@ -172,19 +172,21 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    terminal, last, spoken_at = sys.stderr.isatty(), list[Progress](), [-LATER_WORDS + FIRST_WORD]
+    terminal, next_word = sys.stderr.isatty(), FIRST_WORD
+    last: list[Progress] = []
     columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"))
     console = Console(stderr=True, highlight=False)
     with Bar(*columns, console=console, transient=True, disable=not terminal) as bar:
         task = bar.add_task("", total=None)
 
         def report(progress: Progress) -> None:
+            nonlocal next_word
             last[:] = [progress]
             bar.update(
                 task, total=progress.total, completed=progress.done, description=_far(progress)
             )
-            if not terminal and progress.seconds - spoken_at[0] >= LATER_WORDS:
-                spoken_at[0] = progress.seconds
+            if not terminal and progress.seconds >= next_word:
+                next_word = progress.seconds + LATER_WORDS
                 say(_far(progress))
 
         yield report
@@ -229,6 +231,6 @@ def _tell_zero(run: Run) -> None:
 def _results(run: Run) -> None:
     from seesay.evaluate.report import build, terminal
 
-    with working("counting"):
-        report = build([run.folder])
+    with working("counting", timed=True) as counted:
+        report = build([run.folder], on_line=counted)
     emit(*terminal.tables(report))

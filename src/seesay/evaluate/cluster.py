@@ -13,15 +13,12 @@ from typing import Any
 
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.run.crew import LostWorkerError
-from seesay.evaluate.run.speaking import Setup, Speaker
-
-PATIENCE = 60
-"""Seconds in which a cluster must answer."""
+from seesay.evaluate.run.speaking import Seat, Setup
 
 
 @dataclass(eq=False)
 class Worker:
-    """An actor that holds a `Speaker`, and the call that it is at."""
+    """An actor that is a `Seat`, and the call that it is at."""
 
     actor: Any
     call: Any = None
@@ -61,7 +58,7 @@ class Cluster:
         if gpus is None:
             gpus = 1.0 if there and setup.device in (None, "cuda") else 0.0
         if gpus > there:
-            self._leave()
+            self.close()
             raise SeesayError(
                 f"a worker is to have {gpus:g} GPUs and the cluster has {there:g}; set "
                 "--gpus-per-worker, or --address for another cluster"
@@ -71,11 +68,11 @@ class Cluster:
         self._setup, self._gpus = setup, gpus
 
     def hire(self, rank: int) -> Worker:
-        kind = self._ray.remote(num_gpus=self._gpus, num_cpus=1, max_restarts=0)(Speaker)
+        kind = self._ray.remote(num_gpus=self._gpus, num_cpus=1, max_restarts=0)(Seat)
         return Worker(kind.remote(self._setup))
 
     def send(self, worker: Worker, call: str, argument: Any) -> None:
-        worker.call = getattr(worker.actor, call).remote(argument)
+        worker.call = worker.actor.call.remote(call, argument)
 
     def ready(self, workers: Sequence[Worker]) -> Sequence[Worker]:
         calls = [worker.call for worker in workers]
@@ -83,19 +80,13 @@ class Cluster:
         return [worker for worker in workers if worker.call in done]
 
     def receive(self, worker: Worker) -> Any:
-        errors = self._ray.exceptions
         try:
-            return self._ray.get(worker.call)
-        except errors.RayTaskError as error:  # raised by the speaker itself
-            cause = error.cause
-            if isinstance(cause, SeesayError):
-                raise cause from None
-            raise RuntimeError(f"{type(cause).__name__} in a worker: {cause}") from error
-        except errors.RayActorError as error:
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, errors.RayTaskError) and isinstance(cause.cause, SeesayError):
-                raise cause.cause from None  # the model could not be loaded
+            outcome = self._ray.get(worker.call)
+        except self._ray.exceptions.RayActorError as error:
             raise LostWorkerError(str(error).splitlines()[0]) from None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def dismiss(self, workers: Sequence[Worker]) -> None:
         for worker in workers:
@@ -103,9 +94,6 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster, and end it if it is our own."""
-        self._leave()
-
-    def _leave(self) -> None:
         if self._ours:
             self._ray.shutdown()
 

@@ -11,9 +11,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from seesay.errors import SeesayError
 from seesay.evaluate.run.crew import LostWorkerError
-from seesay.evaluate.run.speaking import Setup, Speaker, on_device
+from seesay.evaluate.run.speaking import Seat, Setup, on_device
 
 PATIENCE = 5.0
 """Seconds that a process gets to end by itself."""
@@ -73,26 +72,13 @@ class Processes:
 
 
 def serve(pipe: Connection, setup: Setup) -> None:
-    """The process: load the model, then answer calls until the other side is gone."""
+    """The process: answer calls until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side decides when to end
-    speaker: Speaker | None = None
-    while True:
-        try:
+    seat = Seat(setup)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
             call, argument = pipe.recv()
-        except EOFError:
-            return
-        outcome: Any
-        try:
-            speaker = speaker or Speaker(setup)
-            outcome = getattr(speaker, call)(argument)
-        except SeesayError as error:
-            outcome = error
-        except Exception as error:  # noqa: BLE001  # it belongs to the process that asked
-            outcome = RuntimeError(f"{type(error).__name__} in a worker: {error}")
-        try:
-            pipe.send(outcome)
-        except BrokenPipeError:
-            return
+            pipe.send(seat.call(call, argument))
 
 
 def _end(code: int | None) -> str:

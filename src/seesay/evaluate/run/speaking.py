@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from seesay.engine import AnyMethod
-from seesay.errors import InputError
+from seesay.errors import InputError, SeesayError
 from seesay.evaluate.benchmark import Answer, Kind, Said, Sample
 from seesay.evaluate.run.variants import Variant, Wanted, one_by_one, variants
 from seesay.pictures import Opened, open_picture
@@ -152,6 +152,25 @@ class Speaker:
                 self._drawn.clear()
             self._drawn[picture] = open_picture(picture)
         return self._drawn[picture]
+
+
+class Seat:
+    """A speaker at the far end of a call: it loads at the first call, and what goes wrong is
+    returned, so that it arrives as it was raised."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._speaker: Speaker | None = None
+
+    def call(self, name: str, argument: Any) -> Any:
+        """What the speaker's method gave, or the exception that it raised."""
+        try:
+            self._speaker = self._speaker or Speaker(self._setup)
+            return getattr(self._speaker, name)(argument)
+        except SeesayError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # it belongs to the process that asked
+            return RuntimeError(f"{type(error).__name__} in a worker: {error}")
 
 
 def _answer(id_: str, seen: Seen, kind: Kind) -> Answer:

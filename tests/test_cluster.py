@@ -1,0 +1,90 @@
+"""Runs on a local Ray cluster: the same records as here, also where a worker is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import run_kit
+from seesay.errors import InputError, SeesayError
+from seesay.evaluate.cluster import Cluster
+from seesay.evaluate.run import open_run
+from seesay.evaluate.run.speaking import Setup
+from test_evaluate_run import SETUP, run
+
+
+def test_without_ray_the_remedy_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"pip install 'seesay\[ray\]'"):
+        Cluster(SETUP, address=None, workers=1)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    ray = pytest.importorskip("ray")
+    here = str(Path(__file__).parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join([here, *sys.path])  # for the workers
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield ray
+    ray.shutdown()
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+
+
+class Murderous(Cluster):
+    """Kills the process of a worker as soon as the third batch has been given to it."""
+
+    killed, said = False, 0
+
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.processes = {}
+
+    def hire(self, rank):
+        worker = super().hire(rank)
+        ask = worker.actor.__ray_call__.remote(lambda seat: os.getpid())
+        self.processes[worker] = self._ray.get(ask)
+        return worker
+
+    def send(self, worker, call, argument):
+        super().send(worker, call, argument)
+        if call == "say" and not self.killed:
+            self.said += 1
+            self.killed = self.said == 3
+            if self.killed:
+                os.kill(self.processes[worker], signal.SIGKILL)
+
+
+def test_a_cluster_says_the_same_and_a_worker_may_be_killed(tmp_path, ray):
+    run(tmp_path / "here", "agla + eah", benchmarks=[run_kit.Captions(scenes=24)])
+    notes = []
+    place = Murderous(SETUP, address=None, workers=2)
+    run(
+        tmp_path / "there",
+        "agla + eah",
+        benchmarks=[run_kit.Captions(scenes=24)],
+        place=place,
+        size=2,
+        notes=notes,
+    )
+    assert place.killed
+    assert any("was lost" in note for note in notes)
+    assert run_kit.recorded(tmp_path / "there") == run_kit.recorded(tmp_path / "here")
+    assert run_kit.lines_of(tmp_path / "there") == 48
+    assert open_run(tmp_path / "there").plan == open_run(tmp_path / "here").plan
+
+
+def test_what_a_worker_refuses_is_told_as_it_was(tmp_path, ray):
+    place = Cluster(Setup(model=str(tmp_path / "no-such-model")), address=None, workers=1)
+    with pytest.raises(SeesayError, match="no-such-model"):
+        run(tmp_path / "a", place=place)
+
+
+def test_gpus_that_are_not_there_are_told(ray):
+    with pytest.raises(SeesayError, match="2 GPUs and the cluster has"):
+        Cluster(SETUP, address=None, workers=1, gpus=2)

@@ -1,0 +1,270 @@
+"""Runs with the bundled model: what is asked, and that it always comes out the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import run_kit
+from seesay.errors import EngineError, InputError, SeesayError
+from seesay.evaluate.run import open_run
+from seesay.evaluate.run.crew import MOST_LOSSES, Crew, Here
+from seesay.evaluate.run.processes import Processes
+from seesay.evaluate.run.running import Progress, Settings, ask, prepare
+from seesay.evaluate.run.speaking import Setup
+from seesay.evaluate.run.variants import Wanted
+
+SETUP = Setup(threads=1)
+BOTH = (run_kit.Captions(), run_kit.Questions())
+
+
+def run(folder, methods="plain", *, place=None, size=1, benchmarks=BOTH, notes=None, **more):
+    notes = [] if notes is None else notes
+    reports = []
+    wanted = more.pop("wanted", None) or Wanted.of(methods, controls=more.pop("controls", False))
+    settings = Settings("made for tests", **{"batch_size": 4, **more})
+    with Crew(place or Here(SETUP), size, notes.append) as crew:
+        prepared = prepare(crew, benchmarks, wanted, settings, notes.append)
+        ask(folder, crew, prepared, settings, lambda p: reports.append((p.done, p.total)))
+    return reports
+
+
+def test_a_run_records_everything_once(tmp_path):
+    reports = run(tmp_path, "agla")
+    assert reports[0] == (0, 24)
+    assert reports[-1] == (24, 24)
+    found = open_run(tmp_path)
+    assert found.missing() == 0
+    assert run_kit.lines_of(tmp_path) == 24
+    captions, questions = (found.answers("plain", name) for name in ("captions", "questions"))
+    assert all(answer.text and answer.mentions for answer in captions.values())
+    assert all(0 < answer.tokens <= 24 for answer in captions.values())
+    assert all(answer.yes is None for answer in captions.values())
+    assert {re.split("[.,]", answer.text)[0] for answer in questions.values()} <= {"Yes", "No"}
+    assert not any(answer.mentions for answer in questions.values())
+    for answer in questions.values():
+        assert answer.yes is not None
+        assert (answer.yes > 0.5) == answer.text.startswith("Yes")
+
+
+def test_in_batches_the_same_as_singly(tmp_path):
+    methods = "attention-lens; agla + eah"
+    run(tmp_path / "batches", methods)
+    run(tmp_path / "singly", methods, batch_size=1)
+    one, other = (run_kit.recorded(tmp_path / name) for name in ("batches", "singly"))
+    for entry, by_benchmark in one.items():
+        for benchmark, answers in by_benchmark.items():
+            for id_, answer in answers.items():
+                alone = other[entry][benchmark][id_]
+                assert (answer.text, answer.tokens, answer.ended) == (
+                    alone.text,
+                    alone.tokens,
+                    alone.ended,
+                )
+                assert [m.logprob for m in answer.mentions] == pytest.approx(
+                    [m.logprob for m in alone.mentions], abs=1e-4
+                )
+
+
+def test_a_run_that_is_there_is_not_asked_again(tmp_path):
+    run(tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.jsonl")}
+    assert run(tmp_path) == [(12, 12)]
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.jsonl")} == before
+
+
+def test_a_method_that_is_added_is_all_that_is_asked(tmp_path):
+    run(tmp_path)
+    assert run(tmp_path, "vcd")[0] == (12, 24)
+    assert [entry.label for entry in open_run(tmp_path).plan.entries] == ["plain", "vcd"]
+
+
+def test_what_was_cut_off_is_asked_again_and_comes_out_the_same(tmp_path):
+    run(tmp_path / "whole")
+    run(tmp_path / "cut")
+    for file in (tmp_path / "cut").rglob("*.jsonl"):
+        os.truncate(file, file.stat().st_size - 30)
+    assert run(tmp_path / "cut")[0] == (10, 12)
+    assert run_kit.recorded(tmp_path / "cut") == run_kit.recorded(tmp_path / "whole")
+    assert run_kit.lines_of(tmp_path / "cut") == 12
+
+
+KILLED = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[2])
+import test_evaluate_run as tests
+if __name__ == "__main__":
+    tests.run(pathlib.Path(sys.argv[1]), "agla", benchmarks=[tests.run_kit.Captions(scenes=24)])
+"""
+
+
+def test_a_killed_run_goes_on_and_comes_out_the_same(tmp_path):
+    many = [run_kit.Captions(scenes=24)]
+    run(tmp_path / "whole", "agla", benchmarks=many)
+    killed = tmp_path / "killed"
+    call = [sys.executable, "-c", KILLED, str(killed), str(Path(__file__).parent)]
+    with subprocess.Popen(call) as process:
+        until = time.monotonic() + 120
+        while run_kit.lines_of(killed) < 8:
+            assert time.monotonic() < until
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    found = open_run(killed).missing()
+    assert 0 < found <= 40
+    assert run(killed, "agla", benchmarks=many)[0] == (48 - found, 48)
+    assert run_kit.recorded(killed) == run_kit.recorded(tmp_path / "whole")
+    assert run_kit.lines_of(killed) == 48
+
+
+class Murderous(Processes):
+    """Kills a worker as soon as it has been given its second batch."""
+
+    def __init__(self, setup, kills):
+        super().__init__(setup)
+        self.kills, self.batches = kills, 0
+
+    def send(self, worker, call, argument):
+        super().send(worker, call, argument)
+        self.batches += call == "say"
+        if self.batches >= 2 and self.kills and call == "say":
+            self.kills -= 1
+            worker.process.kill()
+
+
+def test_workers_say_the_same_and_may_be_killed(tmp_path):
+    run(tmp_path / "here", "agla")
+    notes = []
+    place = Murderous(SETUP, kills=1)
+    run(tmp_path / "there", "agla", place=place, size=2, notes=notes)
+    assert any("was lost (ended by signal SIGKILL)" in note for note in notes)
+    assert run_kit.recorded(tmp_path / "there") == run_kit.recorded(tmp_path / "here")
+    assert run_kit.lines_of(tmp_path / "there") == 24
+
+
+def test_a_batch_that_kills_its_workers_ends_the_run(tmp_path):
+    place = Murderous(SETUP, kills=MOST_LOSSES)
+    place.batches = 1
+    with pytest.raises(SeesayError, match="3 workers were lost at the same batch"):
+        run(tmp_path, place=place)
+    assert open_run(tmp_path).missing() == 12
+
+
+def test_what_a_worker_refuses_is_told_as_it_was(tmp_path):
+    with pytest.raises(SeesayError, match="no-such-model"):
+        run(tmp_path, place=Processes(Setup(model=str(tmp_path / "no-such-model"))))
+
+
+@pytest.fixture
+def with_files(tmp_path):
+    """Makes a benchmark about the first of four files: a picture, none, and two that are missing."""
+    from seesay.pictures import open_picture
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    open_picture("toy:kept/3").image.save(folder / "p0.png")
+    (folder / "p1.png").write_bytes(b"no picture")
+
+    class Files(run_kit.Captions):
+        def samples(self):
+            return [
+                replace(sample, picture=str(folder / f"p{k}.png"))
+                for k, sample in enumerate(super().samples())
+            ]
+
+    return lambda count: [Files(scenes=count)]
+
+
+def test_missing_pictures_are_counted_and_refused(tmp_path, with_files):
+    with pytest.raises(InputError, match=r"2 .*p2\.png"):
+        run(tmp_path / "a", benchmarks=with_files(4))
+    assert not (tmp_path / "a").exists()
+
+
+def test_missing_pictures_are_skipped_and_broken_ones_recorded_if_asked(tmp_path, with_files):
+    notes = []
+    run(tmp_path / "a", benchmarks=with_files(4), skip_missing=True, notes=notes)
+    assert any("2 of 4 samples are left out" in note for note in notes)
+    found = open_run(tmp_path / "a")
+    assert found.plan.benchmarks["captions"].skipped == ("s2", "s3")
+    answers = found.answers("plain", "captions")
+    assert answers["s0"].text
+    assert answers["s0"].error is None
+    assert answers["s1"].text == ""
+    assert "p1.png" in answers["s1"].error
+
+
+def test_a_broken_picture_is_told_by_name(tmp_path, with_files):
+    with pytest.raises(InputError, match=r"captions, s1: .*p1\.png.*--skip-missing"):
+        run(tmp_path / "a", benchmarks=with_files(2))
+
+
+def test_an_id_that_stands_twice_is_refused(tmp_path):
+    class Twice(run_kit.Captions):
+        def samples(self):
+            return [*super().samples(), super().samples()[0]]
+
+    with pytest.raises(InputError, match="stands twice"):
+        run(tmp_path, benchmarks=[Twice()])
+
+
+def test_strength_0_is_the_plain_model_and_is_told(tmp_path):
+    run(tmp_path, "attention-lens; agla", controls=True)
+    found = open_run(tmp_path)
+    assert found.verified() == {
+        method: {"captions": (6, 6), "questions": (6, 6)} for method in ("attention-lens", "agla")
+    }
+    file = next((tmp_path / "records" / "captions").glob(f"{_zero(found)}.jsonl"))
+    file.write_text(file.read_text().replace('"text": "', '"text": "Well: ', 1))
+    assert open_run(tmp_path).verified()["agla"]["captions"] == (5, 6)
+
+
+def _zero(found):
+    jobs = found.plan.jobs
+    return next(j.id for j in jobs if (j.entry, j.benchmark) == ("agla: strength 0", "captions"))
+
+
+def test_drawn_tokens_are_the_same_again_and_differ_from_batch_to_batch(tmp_path):
+    drawn = {"num_beams": 1, "do_sample": True, "generation": {"temperature": 1.5, "top_k": 0}}
+    same = [replace(sample, picture="toy:broken/1") for sample in run_kit.Captions().samples()]
+
+    class Same(run_kit.Captions):
+        def samples(self):
+            return same
+
+    for name in ("a", "b"):
+        wanted = Wanted.of("plain", controls=False, decoding=drawn)
+        run(tmp_path / name, wanted=wanted, benchmarks=[Same()], batch_size=1)
+    assert run_kit.recorded(tmp_path / "a") == run_kit.recorded(tmp_path / "b")
+    texts = {
+        answer.text for answer in open_run(tmp_path / "a").answers("plain", "captions").values()
+    }
+    assert len(texts) > 1
+    with pytest.raises(InputError, match="batch_size: 1 there, 2 here"):
+        run(tmp_path / "a", wanted=wanted, benchmarks=[Same()], batch_size=2)
+
+
+def test_a_method_that_cannot_run_is_told_before_anything_is_asked(tmp_path):
+    with pytest.raises(EngineError, match="cannot run on bundled"):
+        run(tmp_path, "attention-lens(layers=(3, 40))")
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_time_left_goes_by_what_an_item_of_each_benchmark_took():
+    from seesay.evaluate.benchmark import Answer
+
+    progress = Progress(total=40, found=0, left={"slow": 20, "fast": 20})
+    assert progress.seconds_left is None
+    progress.take("plain", "slow", [Answer(str(k), "", seconds=1.0) for k in range(10)])
+    progress.take("plain", "fast", [Answer(str(k), "", seconds=0.1) for k in range(10)])
+    # 11 s of generation were as long as the wall clock says; 11 s of it are left.
+    assert progress.seconds_left == pytest.approx(progress.seconds, rel=0.05)
+    assert progress.rate == pytest.approx(20 / progress.seconds, rel=0.05)
