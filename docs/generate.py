@@ -14,7 +14,7 @@ from pathlib import Path
 from seesay.methods import REGISTRY
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["", "describe", "ask", "compare", "methods", "show", "doctor", "demo"]
+COMMANDS = ["", "describe", "ask", "compare", "methods", "show", "evaluate", "doctor", "demo"]
 MARKS = re.compile(r"(<!-- methods:[^\n]*-->\n).*?(<!-- end of methods -->)", re.DOTALL)
 
 

@@ -165,7 +165,7 @@ def test_what_a_worker_refuses_is_told_as_it_was(tmp_path):
 
 @pytest.fixture
 def with_files(tmp_path):
-    """Makes a benchmark about the first of four files: a picture, none, and two that are missing."""
+    """Makes a benchmark about the first few files: a picture, no picture, missing ones."""
     from seesay.pictures import open_picture
 
     folder = tmp_path / "pictures"

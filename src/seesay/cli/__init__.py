@@ -13,7 +13,7 @@ from types import TracebackType
 
 import typer
 
-from seesay.cli import demo, facts, look, options, show
+from seesay.cli import demo, evaluate, facts, look, options, report, show
 from seesay.cli.output import say
 from seesay.errors import SeesayError
 
@@ -36,6 +36,8 @@ app.command()(look.describe)
 app.command()(look.ask)
 app.command()(look.compare)
 app.command()(show.show)
+app.command()(evaluate.evaluate)
+app.command()(report.report)
 app.command()(facts.methods)
 app.command()(facts.doctor)
 app.command()(demo.demo)

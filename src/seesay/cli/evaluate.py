@@ -56,7 +56,10 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first samples of each benchmark.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples at once.")] = 16,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Samples at once. Default: 32 of the bundled model, else 8."),
+    ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Default: the benchmark's own.")
     ] = None,
@@ -113,18 +116,23 @@ def evaluate(
             controls=not no_controls,
             decoding={"num_beams": num_beams, "do_sample": sample, "generation": drawn},
         )
-        settings = Settings(
-            suite, _folders(data), limit, batch_size, max_new_tokens, seed, skip_missing
-        )
-        chosen = benchmarks_of(suite, data=settings.data, limit=limit)
+        where = _folders(data)
+        size = batch_size or (32 if model is None else 8)
+        settings = Settings(suite, where, limit, size, max_new_tokens, seed, skip_missing)
+        folders = Path(where) if isinstance(where, str) else where
+        chosen = benchmarks_of(suite, data=folders, limit=limit)
         # Threads cost so small a model as the bundled one more than they bring.
         threads = 1 if model is None else None
         setup = Setup(model, dtype, device, revision, trust_remote_code, threads)
     with _crew(engine, setup, workers, address, gpus_per_worker) as crew:
         with working(f"loading {model or 'the bundled model'}"):
             prepared = prepare(crew, chosen, wanted, settings, say)
-        with _progress() as report:
-            run = ask(folder, crew, prepared, settings, report)
+        try:
+            with _progress() as report:
+                run = ask(folder, crew, prepared, settings, report)
+        except KeyboardInterrupt:
+            say(f"what was answered lies in {folder}; the same command goes on from there")
+            raise
     _tell_zero(run)
     _results(run)
 

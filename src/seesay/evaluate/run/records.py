@@ -110,11 +110,11 @@ class Store:
         """The ids that a job has records of; cuts off a half-written last line."""
         if job_id not in self._done:
             path = record_file(self.run.folder, self._jobs[job_id])
-            if path.is_file():
-                whole = b"".join(text for text, _ in lines(path))
-                if len(whole) < path.stat().st_size:
-                    os.truncate(path, len(whole))
-            self._done[job_id] = {answer.id for answer in read_records(path)}
+            found = list(lines(path)) if path.is_file() else []
+            whole = sum(len(text) for text, _ in found)
+            if path.is_file() and whole < path.stat().st_size:
+                os.truncate(path, whole)
+            self._done[job_id] = {answer.id for _, answer in found}
         return frozenset(self._done[job_id])
 
     def append(self, job_id: str, answers: Sequence[Answer], prompt: str) -> None:

@@ -33,7 +33,7 @@ class Settings:
     suite: str
     data: str | dict[str, str] | None = None
     limit: int | None = None
-    batch_size: int = 16
+    batch_size: int = 8
     max_new_tokens: int | None = None
     seed: int = 0
     skip_missing: bool = False
