@@ -12,7 +12,7 @@ LAYERS = [
     {"errors", "models", "loading", "processors", "patches", "sights", "images", "toy"},
     {"engine"},
     {"methods", "grounding", "show"},
-    {"vlm", "asking", "seen", "pictures", "tracing", "watching", "lens", "lensing", "folder"},
+    {"vlm", "asking", "answering", "seen", "pictures", "tracing", "watching", "lens", "folder"},
     {"evaluate", "testing"},
     {"cli", "__main__", "integrations"},
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from seesay import methods
 from seesay.engine import AnyMethod, Stack
 from seesay.errors import InputError, ModelError, SeesayError
-from seesay.grounding import Vocabulary
+from seesay.grounding import Mention, Vocabulary
+from seesay.grounding.scores import AGGREGATES, Aggregate
 from seesay.models import ModelView
 from seesay.processors import chat_prompt
 
 OnToken = Callable[[int, int], None]  # (tokens so far, the most there can be)
+Follow = Callable[[Tensor], None]  # the new tokens so far, (rows, tokens)
+OnText = Callable[[str, Sequence[Mention]], None]
 
 
 class Options(TypedDict, total=False):
@@ -36,6 +40,13 @@ class Options(TypedDict, total=False):
         vocabulary: the object words to look for. Default: the model's.
         batch_size: pictures at once. Default 8.
         on_token: called with (tokens so far, the most there can be) after each step.
+        on_text: called with (text, mentions) whenever words of the text are settled: what it was
+            called with is never taken back. One picture and no beams.
+        self_check: ask the model, in a dialogue of its own on the encoded picture, whether each
+            object it named is there; `self_check` is then among the scores. Default False.
+        deep: read hidden states too, for the scores `confidence`, `consistency`, `grouped` and
+            `scattered`. Costs memory and time. Default False.
+        aggregate: from a word's tokens to its scores: "first", "min" or "mean". Default "first".
     """
 
     method: str | AnyMethod | None
@@ -47,6 +58,10 @@ class Options(TypedDict, total=False):
     vocabulary: Vocabulary | None
     batch_size: int
     on_token: OnToken | None
+    on_text: OnText | None
+    self_check: bool
+    deep: bool
+    aggregate: Aggregate
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,10 @@ class Asked:
     vocabulary: Vocabulary | None
     batch_size: int
     on_token: OnToken | None
+    on_text: OnText | None
+    self_check: bool
+    deep: bool
+    aggregate: Aggregate
 
     @classmethod
     def of(
@@ -75,6 +94,10 @@ class Asked:
         vocabulary: Vocabulary | None = None,
         batch_size: int = 8,
         on_token: OnToken | None = None,
+        on_text: OnText | None = None,
+        self_check: bool = False,
+        deep: bool = False,
+        aggregate: Aggregate = "first",
     ) -> Asked:
         """Check what can be checked without a model.
 
@@ -95,23 +118,48 @@ class Asked:
             if name in decoding or name in _OURS:
                 raise InputError(f"generation may not set {name!r}; {_OURS.get(name, _OPTION)}")
         decoding.update(generation or {})
-        chosen = method_of(method)
-        return cls(prompt, chosen, decoding, seed, vocabulary, batch_size, on_token)
+        if aggregate not in AGGREGATES:
+            raise InputError(f"aggregate must be one of {', '.join(AGGREGATES)}, not {aggregate!r}")
+        if on_text is not None and num_beams > 1:
+            raise InputError(
+                f"on_text follows one text as it grows, and a search over {num_beams} beams may "
+                "still change all of it; leave out one of them"
+            )
+        return cls(
+            prompt,
+            method_of(method),
+            decoding,
+            seed,
+            vocabulary,
+            batch_size,
+            on_token,
+            on_text,
+            self_check,
+            deep,
+            aggregate,
+        )
 
     @property
     def plain(self) -> bool:
         """Whether the model is asked without any method."""
         return not self.method.methods
 
-    def arguments(self) -> dict[str, Any]:
-        """What `generate` takes beside the inputs."""
+    def arguments(self, *followers: Follow) -> dict[str, Any]:
+        """What `generate` takes beside the inputs.
+
+        Args:
+            followers: each is called with the new tokens (rows, tokens) after each step.
+        """
         arguments = self.decoding
         if not arguments["do_sample"]:
             # The checkpoint's sampling settings mean nothing here; each would be warned about.
             arguments = {"temperature": None, "top_p": None, "top_k": None, **arguments}
-        if self.on_token is not None:
-            watcher = _Watcher(self.on_token, arguments["max_new_tokens"])
-            arguments = {**arguments, "stopping_criteria": StoppingCriteriaList([watcher])}
+        if (on_token := self.on_token) is not None:
+            most = arguments["max_new_tokens"]
+            followers = (*followers, lambda new: on_token(new.shape[1], most))
+        if followers:
+            watchers = StoppingCriteriaList([_Watcher(followers)])
+            arguments = {**arguments, "stopping_criteria": watchers}
         return arguments
 
     def end_ids(self, model: Any) -> frozenset[int]:
@@ -202,13 +250,26 @@ def explained() -> Iterator[None]:
         raise InputError(f"the model cannot generate this way: {error}") from error
 
 
-class _Watcher(StoppingCriteria):  # type: ignore[misc]
-    """Stops nothing; tells `on_token` after each step, with beams too, where a streamer cannot."""
+def settled(text: str) -> int:
+    """How much of a text that still grows will not change its meaning: its last two words may yet
+    become part of a longer name ("hot" of "hot dog")."""
+    words = list(re.finditer(r"\S+", text))
+    return words[-_HELD_BACK].start() if len(words) > _HELD_BACK else 0
 
-    def __init__(self, on_token: OnToken, most: int) -> None:
-        self.on_token, self.most, self.steps = on_token, most, 0
+
+_HELD_BACK = 2
+
+
+class _Watcher(StoppingCriteria):  # type: ignore[misc]
+    """Stops nothing; tells of each step, with beams too, where a streamer cannot."""
+
+    def __init__(self, followers: Sequence[Follow]) -> None:
+        self.followers = followers
+        self.prompt: int | None = None
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        self.steps += 1
-        self.on_token(self.steps, self.most)
+        if self.prompt is None:
+            self.prompt = input_ids.shape[1] - 1
+        for follow in self.followers:
+            follow(input_ids[:, self.prompt :])
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)

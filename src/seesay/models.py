@@ -89,7 +89,7 @@ class ModelView:
     @property
     def vocabulary(self) -> int:
         """Entries of the language-model head."""
-        return int(self.head.weight.shape[0])
+        return int(self.head.weight.shape[0])  # type: ignore[index]
 
     def read_hidden(self, hidden: Tensor, *, norm: bool = True) -> Tensor:
         """What the language-model head makes of a hidden state: the logit lens.

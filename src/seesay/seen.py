@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from seesay.engine.fork import Cost
     from seesay.grounding import Mention, Token
     from seesay.show.account import Account, Panel
     from seesay.sights import Sight
@@ -60,6 +61,8 @@ class Seen:
         protocol: model, revision, prompt, decoding, versions, ...
         present: the objects in the picture if they are known (drawn scenes), else None.
         picture: the picture as it was given to the processor.
+        yes: P(yes) / (P(yes) + P(no)) at the first token: what a yes/no answer was chosen from.
+        check: what asking after the objects cost, for all of its batch; None without self-check.
         sight: how the model saw it; None where the family's patch order is not known.
     """
 
@@ -72,6 +75,8 @@ class Seen:
     protocol: Protocol
     present: frozenset[str] | None = None
     acted: float | None = None
+    yes: float | None = None
+    check: Cost | None = None
     picture: Image | None = field(default=None, repr=False, compare=False)
     sight: Sight | None = field(default=None, repr=False, compare=False)
 
@@ -89,6 +94,8 @@ class Seen:
             "method": self.method,
             "seconds": self.seconds,
             "acted": self.acted,
+            "yes": self.yes,
+            "check": None if self.check is None else asdict(self.check),
             "mentions": [mention.to_dict() for mention in self.mentions],
             "tokens": [token._asdict() for token in self.tokens],
             "present": None if self.present is None else sorted(self.present),
@@ -121,7 +128,8 @@ def report(texts: list[Seen], path: str | Path) -> Path:
     protocol = texts[0].protocol.record()
     if len(texts) > 1:
         protocol["method"] = "; ".join(seen.method for seen in texts)
-    return page.save(path, page.render([panel_of(texts)], protocol=protocol))
+    title = f"What the model says about {texts[0].protocol.picture}"
+    return page.save(path, page.render([panel_of(texts)], title=title, protocol=protocol))
 
 
 def panel_of(texts: list[Seen], note: str = "") -> Panel:

@@ -87,7 +87,7 @@ def trace(
         "tokenizer": vlm.processor.tokenizer,
         "end_ids": asked.end_ids(vlm.model),
         "vocabulary": vocabulary,
-        "reference": vlm.reference,
+        "calibration": vlm.calibration,
     }
     readings = [read(said.record, 0, **how) for said in (plain, changed)]
     settled = Stack(tuple(part.settled(vlm.view) for part in asked.method.methods))

@@ -8,28 +8,25 @@ print(seen.text, [mention.word for mention in seen.doubtful])
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack, overload
 
 import torch
-from PIL.Image import Image
 
-from seesay import asking, methods, toy
+from seesay import answering, asking, methods, toy
 from seesay.asking import Asked, Options, method_of
-from seesay.engine import AnyMethod, Method, Record, Stack
-from seesay.errors import EngineError, InputError, SeesayError
-from seesay.grounding import Reference, Vocabulary, read
+from seesay.engine import AnyMethod, Method, Stack
+from seesay.errors import InputError, ModelError, SeesayError
+from seesay.grounding import Calibration, Vocabulary
 from seesay.grounding.risk import UNCALIBRATED
+from seesay.grounding.self_check import Exam, can_answer
 from seesay.loading import load_model
 from seesay.models import ModelView
-from seesay.pictures import Opened, Picture, open_picture
-from seesay.seen import Protocol, Seen
-from seesay.sights import Sight, sights
+from seesay.pictures import Picture, open_picture
+from seesay.seen import Seen
 
 PROMPT = "Please describe this image in detail."
 BUNDLED = "bundled"
@@ -67,13 +64,15 @@ def load(
     local = folder.is_dir()
     commit = _digest(folder) if local else getattr(model.config, "_commit_hash", None)
     bundled = local and folder.resolve() == toy.MODEL_DIR.resolve()
+    found = Calibration.find(str(id_or_folder), folder if local else None, commit)
     return VLM(
         model,
         processor,
         view,
         id=BUNDLED if bundled else str(id_or_folder),
         revision=commit,
-        reference=Reference.find(folder, commit) if local else None,
+        calibration=found.calibration,
+        remark=found.remark,
         vocabulary=Vocabulary.toy() if bundled else Vocabulary.coco(),
     )
 
@@ -82,9 +81,9 @@ def load(
 class VLM:
     """A model, its processor and what seesay knows about both.
 
-    `id` and `revision` name it in every protocol; `reference` is what its scores look like for
-    objects that are there (None: risks are ranks within each text); `vocabulary` are the object
-    words looked for unless a call brings its own.
+    `id` and `revision` name it in every protocol; `calibration` turns scores into risks (None:
+    risks are ranks within each text; `remark` says why one that is there cannot be used);
+    `vocabulary` are the object words looked for unless a call brings its own.
     """
 
     model: Any
@@ -92,7 +91,8 @@ class VLM:
     view: ModelView
     id: str
     revision: str | None = None
-    reference: Reference | None = field(default=None, repr=False)
+    calibration: Calibration | None = field(default=None, repr=False)
+    remark: str = field(default="", repr=False)
     vocabulary: Vocabulary = field(default_factory=Vocabulary.coco, repr=False)
 
     @overload
@@ -118,8 +118,8 @@ class VLM:
         """
         asked = Asked.of(prompt, **options)
         if isinstance(picture, list | tuple):
-            return self._answer([open_picture(one) for one in picture], asked)
-        return self._answer([open_picture(picture)], asked)[0]
+            return answering.answer(self, [open_picture(one) for one in picture], asked)
+        return answering.answer(self, [open_picture(picture)], asked)[0]
 
     @overload
     def ask(
@@ -130,6 +130,22 @@ class VLM:
     def ask(self, picture: Any, question: str, **options: Unpack[Options]) -> Any:
         """Answer a question about a picture, or about each of a list; as `describe` otherwise."""
         return self.describe(picture, prompt=question, **options)
+
+    def audit(
+        self, picture: Picture, text: str, *, prompt: str = PROMPT, **options: Unpack[Options]
+    ) -> Seen:
+        """The scores and risks of a given text, from whatever system: read in one forward.
+
+        Args:
+            picture: as for `describe`.
+            text: what is said of the picture.
+            prompt: what the text is taken to answer.
+            options: as for `describe`; how to decode has no meaning here, and no method either.
+
+        Raises:
+            InputError: an empty text, or one with more tokens than the model takes.
+        """
+        return answering.audit(self, open_picture(picture), text, Asked.of(prompt, **options))
 
     def compare(
         self,
@@ -148,7 +164,7 @@ class VLM:
         """
         asked, opened = Asked.of(prompt, **options), [open_picture(picture)]
         chosen = self.chosen(methods)
-        return [self._answer(opened, replace(asked, method=one))[0] for one in chosen]
+        return [answering.answer(self, opened, replace(asked, method=one))[0] for one in chosen]
 
     def chosen(self, methods: str | Iterable[str | AnyMethod]) -> list[AnyMethod]:
         """The methods that `compare` would run, in order; arguments as there."""
@@ -184,103 +200,29 @@ class VLM:
     @property
     def scale(self) -> str:
         """What `risk` means for this model, in a clause."""
-        return str(self.reference) if self.reference else UNCALIBRATED
+        return str(self.calibration) if self.calibration else UNCALIBRATED
 
     def identity(self) -> float:
         """How far an empty session moves the logits on a drawn scene: 0.0 if not at all."""
-        image = open_picture("toy:kept/0").image
-        inputs = asking.inputs_for(self.model, self.processor, [image], PROMPT)
-        with torch.no_grad():
-            untouched = self.model(**inputs).logits
-            with Stack()(self.model, processor=self.processor, readout=True):
-                inside = self.model(**inputs).logits
-        return float((untouched - inside).abs().max())
+        return answering.untouched(self)
 
-    def _answer(self, pictures: Sequence[Opened], asked: Asked) -> list[Seen]:
-        seen: list[Seen] = []
-        for first in range(0, len(pictures), asked.batch_size):
-            batch = pictures[first : first + asked.batch_size]
-            images = [picture.image for picture in batch]
-            inputs = asking.inputs_for(self.model, self.processor, images, asked.prompt)
-            record, seconds = self._generate(inputs, images, asked)
-            looks = sights(self.view, inputs, images)
-            for row, (picture, sight) in enumerate(zip(batch, looks, strict=True)):
-                seen.append(self._seen(record, row, picture, sight, asked, seconds / len(batch)))
-        return seen
-
-    def _generate(
-        self, inputs: Mapping[str, Any], images: list[Image], asked: Asked
-    ) -> tuple[Record, float]:
-        """Generate for a batch; what was recorded, and the seconds that it took."""
-        session = asked.method(self.model, processor=self.processor, images=images, readout=True)
-        started = time.perf_counter()
-        with asking.seeded(asked.seed), asking.explained(), session:
-            session.generate(**inputs, **asked.arguments())
-        if session.record is None:
-            raise EngineError(f"{asked.method}: the session recorded nothing; please report this")
-        return session.record, time.perf_counter() - started
-
-    def _seen(
-        self,
-        record: Record,
-        row: int,
-        picture: Opened,
-        sight: Sight | None,
-        asked: Asked,
-        seconds: float,
-    ) -> Seen:
-        words = asked.vocabulary or picture.vocabulary or self.vocabulary
-        reading = read(
-            record,
-            row,
-            tokenizer=self.processor.tokenizer,
-            end_ids=asked.end_ids(self.model),
-            vocabulary=words,
-            reference=self.reference,
-            cells=None if sight is None else sight.cells,
-        )
-        protocol = Protocol(
-            model=self.id,
-            revision=self.revision,
-            method=repr(asked.method.settled(self.view)),
-            prompt=asked.prompt,
-            decoding=asked.decoding,
-            seed=asked.seed,
-            picture=picture.name,
-            picture_sha256=hashlib.sha256(picture.image.tobytes()).hexdigest(),
-            dtype=str(self.model.dtype).removeprefix("torch."),
-            device=str(self.model.device),
-            vocabulary=words.name,
-            risk=self.scale if asked.plain else self.scale + _UNDER_A_METHOD,
-            versions=_versions(),
-        )
-        return Seen(
-            text=reading.text,
-            tokens=reading.tokens,
-            mentions=reading.mentions,
-            method=repr(asked.method),
-            seconds=seconds,
-            ended=reading.ended,
-            acted=reading.acted,
-            protocol=protocol,
-            present=picture.present if words is picture.vocabulary else None,
-            picture=picture.image,
-            sight=sight,
+    @cached_property
+    def exam(self) -> Exam:
+        """How this model answers yes/no questions about drawn scenes: can it be asked at all?"""
+        return can_answer(
+            self.view,
+            lambda images, prompt: asking.inputs_for(self.model, self.processor, images, prompt),
         )
 
-
-# A method moves the scores themselves: Attention Lens raises every SVAR, for instance.
-_UNDER_A_METHOD = "; the method's own effect on the scores is not allowed for"
+    def refuse_unless_it_answers(self) -> None:
+        """Raise ModelError if this model's yes and no are worth nothing; asked once a model."""
+        if (reason := self.exam.reason) is not None:
+            raise ModelError(f"{self.id} cannot check what it says: {reason}; leave out self-check")
 
 
 def _standalone() -> dict[str, type[Method]]:
     """Registered methods that need no other method to act on."""
     return {name: kind for name, kind in methods.REGISTRY.items() if kind.standalone}
-
-
-@lru_cache
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("seesay", "torch", "transformers")}
 
 
 def _digest(folder: Path) -> str | None:

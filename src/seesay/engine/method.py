@@ -15,7 +15,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from seesay.errors import MethodError
 
@@ -56,7 +56,7 @@ class Composable:
         processor: Any = None,
         images: list[Any] | None = None,
         image_columns: Tensor | None = None,
-        readout: bool = False,
+        readout: bool | Literal["deep"] = False,
     ) -> Session:
         """Open a session on `model`: ``with method(model): model.generate(...)``.
 
@@ -66,7 +66,7 @@ class Composable:
             images: the original pictures, for matchers that look at them at their own size.
             image_columns: (batch, columns) bool, for a decoder whose prompts do not say themselves
                 which columns are image: a text-only model driven by `inputs_embeds`.
-            readout: record attention to the image and token log-probabilities (`Session.record`).
+            readout: record attention, log-probabilities and, "deep", hidden states (`Record`).
         """
         from seesay.engine.session import Session
 

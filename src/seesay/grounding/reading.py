@@ -1,14 +1,15 @@
-"""From a generation's record to a text whose words know their tokens, scores and risks."""
+"""From a record to a text whose words know their tokens, scores and risks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seesay.grounding.risk import Mention, Reference, weigh
-from seesay.grounding.scores import alignment, score_token, svar_layers, tokens_of
-from seesay.grounding.words import Vocabulary
+from seesay.grounding.calibration import Calibration
+from seesay.grounding.risk import Mention, weigh
+from seesay.grounding.scores import Aggregate, alignment, score_word, svar_layers, tokens_of
+from seesay.grounding.words import Vocabulary, Word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,36 +46,79 @@ def read(
     tokenizer: Any,
     end_ids: frozenset[int],
     vocabulary: Vocabulary,
-    reference: Reference | None,
+    calibration: Calibration | None,
     cells: Tensor | None = None,
+    aggregate: Aggregate = "first",
+    written: tuple[str, Sequence[tuple[int, int]]] | None = None,
 ) -> Reading:
     """Row `row` of a record as text.
 
     Args:
-        cells: (rows, columns) the image token of each patch, for heat maps.
         end_ids: the token ids that end a text.
-        reference: what its scores look like for true objects; also gives SVAR's layers. Without
-            it the layers go by relative depth.
+        calibration: also gives SVAR's layers. Without it they go by relative depth.
+        cells: (rows, columns) the image token of each patch, for heat maps.
+        aggregate: from a word's tokens to its scores, see `score_word`.
+        written: the text and its tokens' characters, where the text was given and not generated.
     """
     ids = [int(token) for token in record.tokens[row]]
     length = next((k for k, token in enumerate(ids) if token in end_ids), len(ids))
-    text, spans = decode(tokenizer, ids[:length])
+    text, spans = written or decode(tokenizer, ids[:length])
     tokens = tuple(
         Token(ids[k], spans[k], float(record.plain_logprob[row, k])) for k in range(length)
     )
-    layers = reference.layers if reference else svar_layers(record.var.shape[2])
+    layers = calibration.layers if calibration else svar_layers(record.var.shape[2])
     words, firsts, scores = [], [], []
     for word in vocabulary.find(text):
-        first = tokens_of((word.start, word.end), spans).start
-        words.append(word)
-        firsts.append(first)
-        scores.append(score_token(record, row, first, layers))
-    mentions = weigh(text, words, firsts, scores, reference)
-    if cells is not None:
-        looked = record.image_attention[row]  # (tokens, image tokens)
-        mentions = tuple(replace(m, heatmap=looked[m.token][cells].numpy()) for m in mentions)
-    acted = None if record.acted is None else float(record.acted[row].nanmean())
-    return Reading(text, tokens, mentions, ended=length < len(ids), acted=acted)
+        wrote = tokens_of((word.start, word.end), spans)
+        if len(wrote):
+            words.append(word)
+            firsts.append(wrote.start)
+            scores.append(score_word(record, row, wrote, layers, aggregate))
+    mentions = weigh(text, words, firsts, scores, calibration)
+    return Reading(
+        text,
+        tokens,
+        tuple(_looked(mention, record, row, cells) for mention in mentions),
+        ended=length < len(ids),
+        acted=None if record.acted is None else float(record.acted[row].nanmean()),
+    )
+
+
+def checked(
+    reading: Reading, answers: Mapping[str, float], calibration: Calibration | None
+) -> Reading:
+    """The reading with `self_check` among its words' scores, weighed anew.
+
+    Args:
+        answers: class → P(yes).
+    """
+    mentions = reading.mentions
+    scores = [
+        {**m.scores, "self_check": answers[m.name]} if m.name in answers else m.scores
+        for m in mentions
+    ]
+    words = [Word(m.name, *m.span) for m in mentions]
+    weighed = weigh(reading.text, words, [m.token for m in mentions], scores, calibration)
+    kept = zip(weighed, mentions, strict=True)
+    again = tuple(
+        replace(now, layers=m.layers, own_layers=m.own_layers, heatmap=m.heatmap) for now, m in kept
+    )
+    return replace(reading, mentions=again)
+
+
+def _looked(mention: Mention, record: Record, row: int, cells: Tensor | None) -> Mention:
+    """The mention with where the row that predicts it looked."""
+    by_layer = record.var[row].mean(-1)  # (tokens, layers)
+    own = mention.token + 1
+    cut = own >= len(by_layer) or bool(by_layer[own].isnan().any())
+    gaze = record.image_attention[row, mention.token]  # (image tokens,)
+    heatmap = None if cells is None or not len(gaze) else gaze[cells].numpy()
+    return replace(
+        mention,
+        layers=tuple(by_layer[mention.token].tolist()),
+        own_layers=None if cut else tuple(by_layer[own].tolist()),
+        heatmap=heatmap,
+    )
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:

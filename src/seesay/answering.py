@@ -1,0 +1,285 @@
+"""From pictures and a question to what was said: generating, reading given texts, checking.
+
+The machinery behind `VLM.describe` and `VLM.audit`: batches, sessions, records read as texts, and
+the model asked once more about what it named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from seesay import asking, toy
+from seesay.asking import Asked
+from seesay.engine import Record, Session, Stack
+from seesay.engine.fork import Cost, Fork
+from seesay.errors import EngineError, InputError, ModelError
+from seesay.grounding import Reading, Vocabulary, read
+from seesay.grounding.questions import presence
+from seesay.grounding.reading import checked
+from seesay.grounding.self_check import ask_yes, yes_no_tokens
+from seesay.pictures import Opened
+from seesay.processors import chat_prompt
+from seesay.seen import Protocol, Seen
+from seesay.sights import sights
+
+if TYPE_CHECKING:
+    from seesay.vlm import VLM
+
+AUDITED = "given text"
+
+
+def answer(vlm: VLM, pictures: Sequence[Opened], asked: Asked) -> list[Seen]:
+    """Ask the same about each picture, batch by batch."""
+    if asked.on_text is not None and len(pictures) != 1:
+        raise InputError(f"on_text follows one text; {len(pictures)} pictures give as many")
+    seen: list[Seen] = []
+    for first in range(0, len(pictures), asked.batch_size):
+        seen += _Batch(vlm, pictures[first : first + asked.batch_size], asked).seen()
+    return seen
+
+
+def audit(vlm: VLM, picture: Opened, text: str, asked: Asked) -> Seen:
+    """Read a given text as if the model had said it."""
+    if not text.strip():
+        raise InputError("the text to audit is empty; give the text that is to be checked")
+    return _Batch(vlm, [picture], asked).audited(text.strip())
+
+
+def vocabulary(vlm: VLM, picture: Opened, asked: Asked) -> Vocabulary:
+    """The object words to look for in a text about this picture."""
+    return asked.vocabulary or picture.vocabulary or vlm.vocabulary
+
+
+class _Batch:
+    """Some pictures, asked about at once."""
+
+    def __init__(self, vlm: VLM, pictures: Sequence[Opened], asked: Asked) -> None:
+        self.vlm, self.pictures, self.asked = vlm, pictures, asked
+        self.images = [picture.image for picture in pictures]
+        self.inputs = asking.inputs_for(vlm.model, vlm.processor, self.images, asked.prompt)
+        self.sights = sights(vlm.view, self.inputs, self.images)
+        self.words = [vocabulary(vlm, picture, asked) for picture in pictures]
+
+    def seen(self) -> list[Seen]:
+        """The model's own texts."""
+        asked, vlm = self.asked, self.vlm
+        if asked.self_check:
+            vlm.refuse_unless_it_answers()
+        session = self._session()
+        started = time.perf_counter()
+        with asking.seeded(asked.seed), asking.explained(), session:
+            session.generate(**self.inputs, **asked.arguments(*self._followers(session)))
+            fork = Fork.after(session, self.inputs, asked.prompt) if asked.self_check else None
+        record = _recorded(session)
+        readings = [self._read(record, row) for row in range(len(self.pictures))]
+        readings, cost = self._checked(readings, fork)
+        seconds = (time.perf_counter() - started) / len(readings)
+        method = repr(asked.method)
+        return [
+            self._seen(row, reading, method, seconds, _yes(vlm, record, row), cost)
+            for row, reading in enumerate(readings)
+        ]
+
+    def audited(self, text: str) -> Seen:
+        """The scores of a given text, read in one forward."""
+        asked, vlm = self.asked, self.vlm
+        if not asked.plain:
+            raise InputError(
+                f"a given text is read by the plain model, so {asked.method} has no place here; "
+                "leave it out"
+            )
+        if asked.self_check:
+            vlm.refuse_unless_it_answers()
+        tokens, spans = self._tokens(text)
+        session = self._session()
+        started = time.perf_counter()
+        with torch.no_grad(), asking.explained(), session:
+            record = session.read(tokens, **self.inputs)
+        fork = Fork.fresh(vlm.view, self.inputs, asked.prompt) if asked.self_check else None
+        readings, cost = self._checked([self._read(record, 0, (text, spans))], fork)
+        seconds = time.perf_counter() - started
+        return self._seen(0, readings[0], AUDITED, seconds, None, cost)
+
+    def _session(self) -> Session:
+        asked = self.asked
+        return asked.method(
+            self.vlm.model,
+            processor=self.vlm.processor,
+            images=self.images,
+            readout="deep" if asked.deep else True,
+        )
+
+    def _read(
+        self, record: Record, row: int, written: tuple[str, Sequence[tuple[int, int]]] | None = None
+    ) -> Reading:
+        sight = self.sights[row]
+        return read(
+            record,
+            row,
+            tokenizer=self.vlm.processor.tokenizer,
+            end_ids=self.asked.end_ids(self.vlm.model),
+            vocabulary=self.words[row],
+            calibration=self.vlm.calibration,
+            cells=None if sight is None else sight.cells,
+            aggregate=self.asked.aggregate,
+            written=written,
+        )
+
+    def _checked(
+        self, readings: list[Reading], fork: Fork | None
+    ) -> tuple[list[Reading], Cost | None]:
+        """The readings after the model was asked whether what they name is there."""
+        if fork is None:
+            return readings, None
+        names = [[mention.name for mention in reading.mentions] for reading in readings]
+        form = toy.question if all(words.name == "toy" for words in self.words) else presence
+        answers = ask_yes(fork, names, form)
+        again = [
+            checked(
+                reading,
+                {name: answer.p_yes for name, answer in its.items()},
+                self.vlm.calibration,
+            )
+            for reading, its in zip(readings, answers, strict=True)
+        ]
+        return again, fork.cost
+
+    def _followers(self, session: Session) -> list[asking.Follow]:
+        """Who is told of each step."""
+        asked, told = self.asked, 0
+        followers: list[asking.Follow] = []
+        if (on_text := asked.on_text) is not None:
+
+            def follow(new: Tensor) -> None:
+                nonlocal told
+                run = session.run
+                if run is None or run.readout is None:
+                    return
+                reading = self._read(run.readout.record(new), 0)
+                settled = len(reading.text) if reading.ended else asking.settled(reading.text)
+                if settled > told:
+                    told = settled
+                    said = [m for m in reading.mentions if m.span[1] <= settled]
+                    on_text(reading.text[:settled].rstrip(), said)
+
+            followers.append(follow)
+        return followers
+
+    def _tokens(self, text: str) -> tuple[Tensor, list[tuple[int, int]]]:
+        """A given text's tokens behind the prompt, an end token last; and their characters.
+
+        Raises:
+            ModelError: a tokenizer that cannot say which characters a token stands for.
+        """
+        tokenizer = self.vlm.processor.tokenizer
+        prompt, _ = chat_prompt(self.vlm.processor, self.asked.prompt)
+        if not tokenizer.is_fast:
+            raise ModelError(
+                f"{type(tokenizer).__name__} cannot say which characters a token stands for, so "
+                "no score can be given to a word; load the model with its fast tokenizer"
+            )
+        # A model begins its answer with a space where its template ends in a word.
+        lead = "" if prompt[-1:].isspace() or prompt.endswith(">") else " "
+        coded = tokenizer(
+            prompt + lead + text, add_special_tokens=False, return_offsets_mapping=True
+        )
+        start = len(prompt) + len(lead)
+        both = [
+            (token, (max(first - start, 0), last - start))
+            for token, (first, last) in zip(
+                coded["input_ids"], coded["offset_mapping"], strict=True
+            )
+            if last > start
+        ]
+        ends = sorted(self.asked.end_ids(self.vlm.model))
+        ids = [token for token, _ in both] + ends[:1]
+        return torch.tensor(ids), [span for _, span in both]
+
+    def _seen(
+        self,
+        row: int,
+        reading: Reading,
+        method: str,
+        seconds: float,
+        yes: float | None,
+        cost: Cost | None,
+    ) -> Seen:
+        vlm, asked, picture, words = self.vlm, self.asked, self.pictures[row], self.words[row]
+        protocol = Protocol(
+            model=vlm.id,
+            revision=vlm.revision,
+            method=AUDITED if method == AUDITED else repr(asked.method.settled(vlm.view)),
+            prompt=asked.prompt,
+            decoding=asked.decoding,
+            seed=asked.seed,
+            picture=picture.name,
+            picture_sha256=hashlib.sha256(picture.image.tobytes()).hexdigest(),
+            dtype=str(vlm.model.dtype).removeprefix("torch."),
+            device=str(vlm.model.device),
+            vocabulary=words.name,
+            risk=vlm.scale if asked.plain else vlm.scale + _UNDER_A_METHOD,
+            versions=versions(),
+        )
+        return Seen(
+            text=reading.text,
+            tokens=reading.tokens,
+            mentions=reading.mentions,
+            method=method,
+            seconds=seconds,
+            ended=reading.ended,
+            acted=reading.acted,
+            yes=yes,
+            check=cost,
+            protocol=protocol,
+            present=picture.present if words is picture.vocabulary else None,
+            picture=picture.image,
+            sight=self.sights[row],
+        )
+
+
+# A method moves the scores themselves: Attention Lens raises every SVAR, for instance.
+_UNDER_A_METHOD = "; the method's own effect on the scores is not allowed for"
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    return {name: version(name) for name in ("seesay", "torch", "transformers")}
+
+
+def _recorded(session: Session) -> Record:
+    if session.record is None:
+        raise EngineError(f"{session.stack}: the session recorded nothing; please report this")
+    return session.record
+
+
+def _yes(vlm: VLM, record: Record, row: int) -> float | None:
+    """P(yes) / (P(yes) + P(no)) of the first token; None for a tokenizer without such tokens."""
+    try:
+        yes, no = yes_no_tokens(vlm.processor.tokenizer)
+    except ModelError:
+        return None
+    both = [record.first[row, ids].logsumexp(0) for ids in (yes, no)]
+    share = float((both[0] - both[1]).sigmoid())
+    return share if share == share else None
+
+
+def untouched(vlm: VLM) -> float:
+    """How far an empty session moves the logits on a drawn scene: 0.0 if not at all."""
+    image = toy.scene("kept", 0).image
+    inputs: Mapping[str, Any] = asking.inputs_for(
+        vlm.model, vlm.processor, [image], "Please describe this image in detail."
+    )
+    with torch.no_grad():
+        plain = vlm.model(**inputs).logits
+        with Stack()(vlm.model, processor=vlm.processor, readout=True):
+            inside = vlm.model(**inputs).logits
+    return float((plain - inside).abs().max())
