@@ -80,6 +80,8 @@ class Questions(Benchmark):
     def score(self, samples, answers):
         rows, parsed = {}, {}
         for sample in samples:
+            if sample.id not in answers:
+                continue
             said = answers[sample.id].text.lower().rstrip(".")
             known = said if said in ("yes", "no") else "other"
             parsed[sample.id] = {"said": known, "right": known == sample.truth["label"]}

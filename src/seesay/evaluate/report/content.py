@@ -157,6 +157,10 @@ class Table:
         names = {"caption": controls.RECALL_METRICS, "yes-no": ("yes-ratio",)}.get(self.kind, ())
         return next((name for name in names if name in self.metrics), None)
 
+    def settled(self) -> dict[str, str]:
+        """Each method with all its fields."""
+        return {line.label: line.method for line in self.of_role("method")}
+
     def of_role(self, *roles: Role) -> list[Line]:
         return [line for line in self.lines if line.role in roles]
 

@@ -94,12 +94,12 @@ def _protocol(report: Report) -> Iterator[str]:
         yield f"### {_text(table.benchmark)} on {_text(table.model)}"
         yield ""
         yield from _facts(table.protocol)
-        yield from _facts({line.label: line.method for line in table.of_role("method")})
+        yield from _facts(table.settled())
 
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
     for name, given in facts.items():
-        yield f"* {_text(name.replace('_', ' '))}: {_text(wording.value(given))}"
+        yield f"* {_text(name)}: {_text(wording.value(given))}"
     yield ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def gather(
     groups: dict[str, Measured] = {}
     for folder in dict.fromkeys(map(str, folders)):
         run = open_run(folder)
-        found.stamps[folder] = _stamp(run.plan)
+        found.stamps[folder] = {"command": command(run.plan, folder), **_stamp(run.plan)}
         if missing := run.missing():
             found.remarks.append(
                 f"{folder}: {missing} planned answers are not recorded yet; `seesay evaluate` with "
@@ -42,12 +42,11 @@ def gather(
         for name, benchmark in _benchmarks(run.plan, suite, data).items():
             asked = run.plan.benchmarks[name]
             samples = _samples(run, benchmark, asked)
-            for one in _answered(run, name):
-                plain = run.plan.entries[0]
-                key = _key(run.plan, benchmark, asked, plain)
-                if key not in groups:
-                    groups[key] = _start(run.plan, benchmark, samples, asked, plain)
-                _join(groups[key].answered, one, folder)
+            plain = run.plan.entries[0]
+            key = _key(run.plan, benchmark, asked, plain)
+            if key not in groups:
+                groups[key] = _start(run.plan, benchmark, samples, asked, plain)
+            _join(groups[key].answered, _answered(run, name), folder)
     found.measured.extend(_told_apart(list(groups.values())))
     return found
 
@@ -56,14 +55,12 @@ def command(plan: Plan, folder: str) -> str:
     """The `seesay evaluate` that makes such a run."""
     methods = "; ".join(entry.written for entry in plan.entries if entry.role == "method")
     parts = ["seesay evaluate", f'--suite "{plan.suite}"', f'--methods "{methods}"']
-    sweeps: dict[tuple[str, str], list[str]] = {}
+    sweeps: dict[str, list[str]] = {}
     for entry in plan.entries:
         if entry.sweep:
-            step = entry.sweep["method"], entry.sweep["field"]
-            sweeps.setdefault(step, []).append(f"{entry.sweep['value']:g}")
-    parts += [
-        f'--sweep "{method}.{name}={",".join(values)}"' for (method, name), values in sweeps.items()
-    ]
+            name = f"{entry.sweep['method']}.{entry.sweep['field']}"
+            sweeps.setdefault(name, []).append(repr(entry.sweep["value"]))
+    parts += [f'--sweep "{name}={",".join(values)}"' for name, values in sweeps.items()]
     parts += [f"--limit {plan.limit}"] if plan.limit else []
     return " ".join([*parts, f"--out {folder}"])
 
@@ -137,14 +134,19 @@ def _start(
     return Measured(_model(plan), benchmark, samples, [], protocol)
 
 
-def _join(answered: list[Answered], one: Answered, folder: str) -> None:
-    """Add what is new; another method of a known name goes by its folder, too."""
-    for known in answered:
-        if known.label == one.label:
-            if (known.method, known.control, known.of) == (one.method, one.control, one.of):
-                return
-            one = replace(one, label=f"{one.label} ({folder})")
-    answered.append(one)
+def _join(answered: list[Answered], more: Iterable[Answered], folder: str) -> None:
+    """Add what is new; another method of a known name goes by its folder, too, and so do its
+    controls."""
+    known = {one.label: one for one in answered}
+    renamed: dict[str | None, str] = {}
+    for one in more:
+        of = renamed.get(one.of, one.of)
+        first = known.get(one.label)
+        if first is None:
+            answered.append(replace(one, of=of))
+        elif (first.method, first.control, first.of) != (one.method, one.control, of):
+            renamed[one.label] = f"{one.label} ({folder})"
+            answered.append(replace(one, label=renamed[one.label], of=of))
 
 
 def _key(plan: Plan, benchmark: Benchmark, asked: Planned, plain: Entry) -> str:
