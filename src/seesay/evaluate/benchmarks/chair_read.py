@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from seesay.evaluate.benchmarks.captions import Named
 from seesay.evaluate.benchmarks.chair_singular import PATTERN, lemmas
-from seesay.evaluate.benchmarks.chair_tokens import tokenize
 from seesay.evaluate.benchmarks.chair_words import MERGED, NODES
+from seesay.evaluate.benchmarks.treebank import tokenize
 
 SCORER_VERSION: Final = 1
 
@@ -39,12 +39,12 @@ class Mention(NamedTuple):
 
 def read_pattern(text: str) -> list[Mention]:
     """Objects as the original scorer finds them: a singular "bus" never counts."""
-    return _look_up([PATTERN.get(token, token) for token in tokenize(text)], MERGED)
+    return _look_up([PATTERN.get(token, token) for token in tokenize(text.lower())], MERGED)
 
 
 def read_nltk(text: str) -> list[Mention]:
     """Objects as the variant with NLTK lemmas finds them: no "men", and "seated" is a chair."""
-    return _look_up(lemmas(tokenize(text)), _MERGED_LEMMAS)
+    return _look_up(lemmas(tokenize(text.lower())), _MERGED_LEMMAS)
 
 
 def read_clean(text: str) -> list[Mention]:

@@ -1,4 +1,4 @@
-"""Words of a lower-cased text, cut where the tokenizer of the published CHAIR scorers cuts.
+"""Words of a text, cut where the tokenizer of the published CHAIR and AMBER scorers cuts.
 
 That is NLTK's `word_tokenize` (3.10): sentences first, then Penn Treebank rules. What counts here
 are its habits: a slash, a hyphen or a full stop without a space after it joins ("dog/cat",
@@ -31,12 +31,12 @@ _NUMBER_OR_LETTER: Final = re.compile(r"(?:.*[:\d])?\d\.|[a-z]\.")
 
 
 def tokenize(text: str) -> list[str]:
-    """Words and marks in order, lower-cased.
+    """Words and marks in order, as they are written; clitics are known in lower case.
 
     >>> tokenize("The TV's on, isn't it? A dog.A cat")
-    ['the', 'tv', "'s", 'on', ',', 'is', "n't", 'it', '?', 'a', 'dog.a', 'cat']
+    ['The', 'TV', "'s", 'on', ',', 'is', "n't", 'it', '?', 'A', 'dog.A', 'cat']
     """
-    chunks = _ALONE.sub(r" \g<0> ", text.lower()).split()
+    chunks = _ALONE.sub(r" \g<0> ", text).split()
     if not chunks:
         return []
     tokens: list[str] = []
