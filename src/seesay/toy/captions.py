@@ -117,6 +117,12 @@ def well_formed(text: str) -> bool:
     return _CAPTION.fullmatch(text) is not None
 
 
+def well_formed_parts(text: str) -> bool:
+    """Whether a text consists of sentences of the grammar in any order, some of which may name
+    fewer things: a place without things, a thing without its place."""
+    return _PARTS.fullmatch(text) is not None
+
+
 def _opening(context: str, placed: list[Placed], rng: Random) -> str:
     things = " and ".join(map(_phrase, placed))
     place = with_article(f"{context} scene")
@@ -173,8 +179,9 @@ def _be(placed: Placed) -> str:
     return "are" if placed.count > 1 else "is"
 
 
-def _grammar() -> re.Pattern[str]:
-    """Whole captions: an opening, any number of further sentences, perhaps a closing one."""
+def _grammar() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Whole captions: an opening, any number of further sentences, perhaps a closing one. And
+    texts of such sentences in any order, and of shorter ones."""
     one, many = _any(OBJECTS), _any(map(plural, OBJECTS))
     single = rf"{_any(map(with_article, COLORS))} {one}"
     double = rf"two {_any(COLORS)} {many}"
@@ -201,11 +208,14 @@ def _grammar() -> re.Pattern[str]:
         ]
     )
     closing = rf"Overall, it looks like {_any([rf'a typical {context}', scene])}\."
-    return re.compile(rf"{opening}(?: {one_more})*(?: {closing})?")
+    short = _any([rf"The image shows {scene}\.", rf"There {exists}{and_more}\."])
+    part = _any([opening, one_more, closing, short])
+    whole = rf"{opening}(?: {one_more})*(?: {closing})?"
+    return re.compile(whole), re.compile(rf"{part}(?: {part})*")
 
 
 def _any(patterns: Iterable[str]) -> str:
     return f"(?:{'|'.join(patterns)})"
 
 
-_CAPTION: Final = _grammar()
+_CAPTION, _PARTS = _grammar()

@@ -1,0 +1,250 @@
+"""Taking one item out of a list: "a fork, a knife and a cup" → "a fork and a cup"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seesay.grounding.clauses import lexicon as lex
+from seesay.grounding.clauses.phrases import (
+    Tokens,
+    clause_start,
+    has_verb,
+    low_at,
+    next_phrase,
+    opens_clause,
+    phrase_end,
+    separator_after,
+    separator_before,
+    tag_at,
+)
+from seesay.grounding.clauses.sentence import Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list around one item: `first` where its first item begins, `before` and `after` how many
+    items stand on either side; the item's own separators begin at `left` and end at `right`."""
+
+    first: int
+    left: int
+    start: int
+    end: int
+    right: int
+    before: int
+    after: int
+
+
+def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
+    """The list that the noun phrase start..end is an item of; None if it stands alone."""
+    if _filling(tokens, start, end):
+        return None
+    own_end = _item_end(tokens, end)
+    right = separator_after(tokens, own_end)
+    after = _count_after(tokens, own_end, start)
+    joined = any(t.tag == "and" for t in tokens[separator_before(tokens, start) : start])
+    before, first = _count_before(tokens, start) if joined or after else (0, start)
+    if not before and not after:
+        return None
+    if not after:  # what follows the last item belongs to all of them, but for its own of and with
+        own_end = phrase_end(tokens, end) if low_at(tokens, end) in ("of", "with") else end
+        right = own_end
+    return Listed(first, separator_before(tokens, start), start, own_end, right, before, after)
+
+
+def _filling(tokens: Tokens, start: int, end: int) -> bool:
+    """Whether only what is behind `of` is meant: "a bowl of oranges and an apple"."""
+    after = separator_after(tokens, end)
+    return (
+        low_at(tokens, start - 1) == "of"
+        and tag_at(tokens, start) != "det"
+        and after > end
+        and tag_at(tokens, after) == "det"
+    )
+
+
+def drop_item(sentence: Sentence, listed: Listed) -> None:
+    """Take the item out and join the others; the last one left gets its verb's number."""
+    tokens, item = sentence.tokens, listed
+    remaining = item.before + item.after
+    was_first = number(tokens, item.first)
+    if not item.before:
+        sentence.remove(item.start, item.right, "list")
+        if remaining == 2:
+            _join_two(sentence, item.start)
+    elif item.after:
+        joined = any(t.tag == "and" for t in tokens[item.end : item.right])
+        if joined:
+            comma = tag_at(tokens, item.end) == "comma" and remaining == 2
+            sentence.remove(item.left, item.end + comma, "list")
+        else:
+            sentence.remove(item.start, item.right, "list")
+    else:
+        sentence.remove(item.left, item.end, "list")
+        if item.before > 1:
+            _join_last(sentence, item.left, item.before)
+    if remaining == 1 and low_at(tokens, item.first - 1) == "both":
+        sentence.remove(item.first - 1, item.first, "list")
+        agree(sentence, item.first - 1, 1, was_first)
+    else:
+        agree(sentence, item.first, remaining, was_first)
+
+
+def _join_last(sentence: Sentence, end: int, count: int) -> None:
+    """Give the list that now ends at `end` its `and` again."""
+    tokens = sentence.tokens
+    comma = next((k for k in range(end - 1, -1, -1) if tokens[k].tag == "comma"), None)
+    if comma is None:
+        return
+    if count == 2:
+        sentence.remove(comma, comma + 1, "list")
+        sentence.insert(comma, "and", "and")
+    else:
+        sentence.insert(comma + 1, "and", "and")
+
+
+def _join_two(sentence: Sentence, start: int) -> None:
+    """Take the comma out before the `and` of the two items that are left."""
+    tokens = sentence.tokens
+    for k in range(start, len(tokens) - 1):
+        if tokens[k].tag == "comma" and tokens[k + 1].tag == "and":
+            sentence.remove(k, k + 1, "list")
+            return
+        if tokens[k].tag == "and":
+            return
+
+
+def _item_end(tokens: Tokens, end: int) -> int:
+    """The end of an item and what is attached to it, up to the next separator."""
+    k = end
+    while k < len(tokens) and tokens[k].tag not in ("comma", "and", "point", "sub", "relative"):
+        if tokens[k].finite:
+            return end
+        k += 1
+    return k if tag_at(tokens, k) in ("comma", "and") else end
+
+
+def _count_after(tokens: Tokens, end: int, start: int) -> int:
+    """How many items follow the one that ends at `end`; 0 unless a conjunction joins the last."""
+    count, k = 0, end
+    while True:
+        after = separator_after(tokens, k)
+        if after == k:
+            return 0
+        joined = any(token.tag == "and" for token in tokens[k:after])
+        conjunction = next((j for j in range(k, after) if tokens[j].tag == "and"), k)
+        stop = next_phrase(tokens, after)
+        if stop is None or (joined and opens_clause(tokens, conjunction)):
+            return 0
+        if not joined and _introduces(tokens, start, k):
+            return 0
+        count += 1
+        if joined:
+            return count
+        k = _item_end(tokens, stop)
+
+
+def _introduces(tokens: Tokens, start: int, comma: int) -> bool:
+    """Whether the comma ends a phrase in front of the clause ("In the kitchen, a man …")."""
+    begin = clause_start(tokens, start)
+    return (
+        tag_at(tokens, begin) in ("prep", "sub", "ing", "ed", "adverb")
+        and not has_verb(tokens, begin, comma)
+    )  # fmt: skip
+
+
+def _count_before(tokens: Tokens, start: int) -> tuple[int, int]:
+    """How many items stand before the one at `start`, and where the first of them begins."""
+    count, first, k = 0, start, start
+    while True:
+        left = separator_before(tokens, k)
+        if left == k or tag_at(tokens, left - 1) not in ("noun", "mention", "behind", "adverb"):
+            return count, first
+        if tokens[left].tag == "comma" and _introduces(tokens, left - 1, left):
+            return count, first
+        conjunction = next((j for j in range(left, k) if tokens[j].tag == "and"), None)
+        if conjunction is not None and opens_clause(tokens, conjunction):
+            return count, first
+        begin = left
+        while (
+            begin > 0
+            and tokens[begin - 1].tag not in ("comma", "and", "sub", "point")
+            and not (
+                tokens[begin - 1].finite or tokens[begin - 1].tag in ("ing", "relative", "base")
+            )
+        ):
+            begin -= 1
+        separated = begin > 0 and tokens[begin - 1].tag in ("comma", "and")
+        at = begin
+        while at < left and (tag_at(tokens, at) in ("prep", "adverb") or _is_both(tokens, at)):
+            at += 1
+        if next_phrase(tokens, at) is None:
+            return count, first
+        count, first = count + 1, at
+        if not separated or at != begin:
+            return count, first
+        k = begin
+
+
+def _is_both(tokens: Tokens, k: int) -> bool:
+    return low_at(tokens, k) == "both" and tag_at(tokens, k + 1) == "det"
+
+
+# ---- agreement -----------------------------------------------------------------------------
+
+
+def number(tokens: Tokens, start: int) -> str:
+    """`one` or `many`: the grammatical number of the noun phrase at `start`."""
+    end = next_phrase(tokens, start) or start + 1
+    words = [token.low for token in tokens[start:end]]
+    head = words[: words.index("of")] if "of" in words else words
+    for word in head:
+        if word in lex.PLURAL or (word.isdigit() and word != "1"):
+            return "many"
+        if word in lex.SINGULAR:
+            return "one"
+    last = head[-1] if head else ""
+    plural = last in lex.PLURAL_NOUNS or (last.endswith("s") and not last.endswith(("ss", "us")))
+    return "many" if plural else "one"
+
+
+def agree(sentence: Sentence, first: int, items: int, was_first: str) -> None:
+    """Give the verb of the list at `first` the number of what is left of it.
+
+    After "there" a verb goes by the first item, where it did so before; a subject's verb changes
+    only when one item is left.
+    """
+    tokens = sentence.tokens
+    now = number(tokens, first)
+    before = first - 1
+    while tag_at(tokens, before) == "adverb":
+        before -= 1
+    if tag_at(tokens, before) == "be" and tag_at(tokens, before - 1) in (
+        "there",
+        "noun",
+        "mention",
+    ):
+        by_first = (tokens[before].low in ("are", "were")) == (was_first == "many")
+        if items == 1 or by_first:
+            _inflect(sentence, before, now)
+        return
+    if items > 1 or now == "many":
+        return
+    begin = clause_start(tokens, first)
+    if has_verb(tokens, begin, first) and tag_at(tokens, begin) != "relative":
+        return
+    for k in range(first, len(tokens)):
+        if tokens[k].finite:
+            _inflect(sentence, k, now)
+            return
+
+
+def _inflect(sentence: Sentence, k: int, to: str) -> None:
+    pairs = {"are": "is", "were": "was", "have": "has", "do": "does", **lex.THIRD}
+    word = sentence.tokens[k].low
+    if to == "many":
+        pairs = {"is": "are", "was": "were"}
+    if word in pairs:
+        text = pairs[word]
+        sentence.tokens[k].text = (
+            text.capitalize() if sentence.tokens[k].text[0].isupper() else text
+        )

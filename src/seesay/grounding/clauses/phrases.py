@@ -1,0 +1,288 @@
+"""Where phrases begin and end in a tagged sentence. Positions are those of tokens; ends are behind
+the last token."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from seesay.grounding.clauses import lexicon as lex
+from seesay.grounding.clauses.tokens import Token
+
+Tokens: TypeAlias = list[Token]
+
+
+def tag_at(tokens: Tokens, i: int) -> str:
+    return tokens[i].tag if 0 <= i < len(tokens) else ""
+
+
+def low_at(tokens: Tokens, i: int) -> str:
+    return tokens[i].low if 0 <= i < len(tokens) else ""
+
+
+def is_adjective(token: Token) -> bool:
+    if token.tag == "mention":
+        return False
+    if token.tag in ("ed", "ing", "behind"):
+        return True
+    return token.tag == "noun" and (
+        token.low in lex.ADJECTIVES or token.low.endswith(lex.ADJECTIVE_ENDINGS)
+    )
+
+
+def noun_phrase(tokens: Tokens, start: int, end: int) -> tuple[int, int]:
+    """The noun phrase around tokens start..end: determiners, adjectives, compound, quantity."""
+    while True:
+        if tag_at(tokens, end) in ("noun", "mention"):
+            end += 1
+        elif tag_at(tokens, end) == "possessive" or low_at(tokens, end) in ("'", "’"):
+            end += 1
+            while tag_at(tokens, end) in ("noun", "mention", "ed", "ing", "det"):
+                end += 1
+        else:
+            break
+    return _left_edge(tokens, start), end
+
+
+def _left_edge(tokens: Tokens, start: int) -> int:
+    """Where the noun phrase begins whose head (or its first known word) is at `start`."""
+    while start > 0:
+        before, word = tokens[start - 1], tokens[start - 1].low
+        if before.tag == "possessive" and start > 1:
+            start = _left_edge(tokens, start - 2)
+        elif (
+            before.noun
+            or before.tag in ("det", "behind")
+            or (before.tag in ("ed", "ing", "adverb") and _has_determiner(tokens, start - 1))
+            or (
+                before.tag == "ed"
+                and tag_at(tokens, start - 2) in ("", "prep", "and", "comma", "verb")
+            )
+            or ((word == "and" or before.tag == "comma") and _joins_adjectives(tokens, start - 1))
+        ):
+            start -= 1
+        elif word == "of" and low_at(tokens, start - 2) in lex.QUANTITIES:
+            start -= 2
+        else:
+            break
+    return start
+
+
+def _has_determiner(tokens: Tokens, i: int) -> bool:
+    """Whether a determiner stands before token i with only adjectives and adverbs between."""
+    i -= 1
+    while i >= 0 and (is_adjective(tokens[i]) or tokens[i].tag in ("adverb", "comma", "noun")):
+        i -= 1
+    return i >= 0 and tokens[i].tag == "det"
+
+
+def _joins_adjectives(tokens: Tokens, i: int) -> bool:
+    """Whether the comma or `and` at i stands between two adjectives of one noun phrase."""
+    if i < 1 or i + 2 > len(tokens) or not is_adjective(tokens[i - 1]):
+        return False
+    after = i + 1
+    while tag_at(tokens, after) == "adverb":
+        after += 1
+    if not (after < len(tokens) and is_adjective(tokens[after]) and _has_determiner(tokens, i - 1)):
+        return tokens[i].tag != "comma" and after < len(tokens) and is_adjective(tokens[after])
+    return True
+
+
+def next_phrase(tokens: Tokens, i: int) -> int | None:
+    """The end of the noun phrase that begins at i; None if none begins there."""
+    k, nouns = i, False
+    while k < len(tokens):
+        token = tokens[k]
+        if token.noun or token.tag == "possessive":
+            nouns = True
+        elif token.tag in ("det", "behind") and not nouns:
+            pass
+        elif (
+            token.tag in ("ed", "ing", "adverb")
+            and not nouns
+            and tag_at(tokens, k + 1)
+            in (
+                "noun",
+                "mention",
+                "ed",
+                "adverb",
+            )
+        ):
+            if token.tag == "ing" and k == i:
+                return None
+        elif (
+            (token.tag == "comma" or token.low == "and") and nouns and _joins_adjectives(tokens, k)
+        ) or (token.low == "of" and nouns):
+            nouns = False
+        else:
+            break
+        k += 1
+    return k if nouns else None
+
+
+def separator_before(tokens: Tokens, i: int) -> int:
+    """Where the comma and conjunction right before i begin; i if there are none."""
+    k = i
+    if tag_at(tokens, k - 1) == "and":
+        while tag_at(tokens, k - 1) == "and":
+            k -= 1
+    if tag_at(tokens, k - 1) == "comma":
+        k -= 1
+    return k
+
+
+def separator_after(tokens: Tokens, i: int) -> int:
+    """Where the comma and conjunction at i end; i if there are none."""
+    k = i
+    if tag_at(tokens, k) == "comma":
+        k += 1
+    while tag_at(tokens, k) == "and":
+        k += 1
+    return k
+
+
+def clause_start(tokens: Tokens, i: int) -> int:
+    """Where the clause that holds token i begins: at its relative word, subordinator or
+    conjunction, else at the start of the sentence."""
+    k = i
+    while k > 0:
+        if tokens[k].tag in ("relative", "sub", "point") or opens_subordinate(tokens, k):
+            return k
+        if tokens[k].tag == "and" and tag_at(tokens, k - 1) != "and" and opens_clause(tokens, k):
+            return k
+        k -= 1
+    opening = opening_end(tokens)
+    return opening + 1 if opening is not None and opening < i else 0
+
+
+def opening_end(tokens: Tokens) -> int | None:
+    """The comma that ends a subordinate clause in front of the main one; None without such."""
+    if not (tag_at(tokens, 0) == "sub" or opens_subordinate(tokens, 0)):
+        return None
+    for k, token in enumerate(tokens):
+        if token.tag == "comma" and has_verb(tokens, 1, k) and has_verb(tokens, k, len(tokens)):
+            return k
+    return None
+
+
+def opens_subordinate(tokens: Tokens, k: int) -> bool:
+    """Whether `as` or a word like it at k opens a clause with a verb of its own."""
+    if tokens[k].low not in ("as", "so", "after", "before") or tokens[k].tag == "and":
+        return False
+    if low_at(tokens, k - 1) in ("such", "well", "same", "far", "long", "soon"):
+        return False
+    end = k + 1 if tag_at(tokens, k + 1) in ("pronoun", "there") else next_phrase(tokens, k + 1)
+    return end is not None and _verb_follows(tokens, end)
+
+
+def opens_clause(tokens: Tokens, k: int) -> bool:
+    """Whether the conjunction at k joins a clause with a subject and verb of its own."""
+    after = k
+    while tag_at(tokens, after) == "and":
+        after += 1
+    if not has_verb(tokens, clause_start(tokens, k - 1) if k else 0, k):
+        return False
+    while tag_at(tokens, after) == "adverb" or (
+        tag_at(tokens, after) == "comma" and tag_at(tokens, after - 1) == "adverb"
+    ):
+        after += 1
+    if tag_at(tokens, after) in ("pronoun", "there"):
+        return True
+    if tag_at(tokens, after) == "prep":  # "and in the background, there is"
+        comma = next((j for j in range(after, len(tokens)) if tokens[j].tag == "comma"), None)
+        return comma is not None and tag_at(tokens, comma + 1) == "there"
+    end = next_phrase(tokens, after)
+    return end is not None and _verb_follows(tokens, end)
+
+
+def _verb_follows(tokens: Tokens, i: int) -> bool:
+    """Whether the noun phrase that ends at i is the subject of a verb."""
+    k = i
+    while k < len(tokens):
+        tag = tokens[k].tag
+        if tokens[k].finite:
+            return True
+        if tag == "prep":
+            end = next_phrase(tokens, _skip(tokens, k, "prep"))
+        elif tag in ("ed", "ing"):
+            k += 1
+            continue
+        elif tag == "and":
+            end = next_phrase(tokens, _skip(tokens, k, "and"))
+        elif tag in ("adverb", "behind"):
+            end = k + 1
+        else:
+            return False
+        if end is None:
+            return False
+        k = end
+    return False
+
+
+def _skip(tokens: Tokens, k: int, tag: str) -> int:
+    while tag_at(tokens, k) == tag:
+        k += 1
+    return k
+
+
+def has_verb(tokens: Tokens, start: int, end: int) -> bool:
+    """Whether a main verb stands in start..end, outside relative clauses."""
+    return any(
+        tokens[k].finite and not any(t.tag == "relative" for t in tokens[start + 1 : k])
+        for k in range(start, end)
+    )
+
+
+def clause_end(tokens: Tokens, i: int) -> int:
+    """Where the clause that holds token i ends: before the next clause or the sentence's end."""
+    start = clause_start(tokens, i)
+    relative = tag_at(tokens, start) == "relative"
+    if start == 0 and (opening := opening_end(tokens)) is not None:
+        return opening
+    verbs, k = 0, start + 1 if start else 0
+    while k < len(tokens):
+        token = tokens[k]
+        if k > i and (token.tag in ("sub", "point") or opens_subordinate(tokens, k)):
+            break
+        if k > i and token.tag == "relative":
+            if relative:
+                break
+        if k > i and token.tag == "and" and tokens[k - 1].tag != "and" and opens_clause(tokens, k):
+            break
+        if token.finite and tag_at(tokens, k - 1) not in ("modal", "aux", "and"):
+            verbs += 1
+            if relative and verbs > 1 and k > i:
+                break
+        k += 1
+    while k - 1 > i and tokens[k - 1].tag == "comma":
+        k -= 1
+    return k
+
+
+def phrase_end(tokens: Tokens, i: int) -> int:
+    """Where a phrase that runs on behind i ends: at a comma, a new clause or predicate, a verb
+    that is not its own, or the sentence's end."""
+    k, relative = i, 0
+    while k < len(tokens):
+        token = tokens[k]
+        if token.tag in ("comma", "point", "sub") or opens_subordinate(tokens, k):
+            break
+        if token.tag == "relative":
+            relative += 1
+        elif token.tag == "and":
+            after = _skip(tokens, k, "and")
+            if opens_clause(tokens, k) or tag_at(tokens, after) in (
+                "ing",
+                "be",
+                "aux",
+                "modal",
+                "verb",
+                "ed",
+                "to",
+            ):
+                break
+        elif token.finite and tag_at(tokens, k - 1) not in ("modal", "aux"):
+            if not relative:
+                break
+            relative -= 1
+        k += 1
+    return k

@@ -1,0 +1,79 @@
+"""A sentence that words are taken out of: removing, replacing, mending, and whether it is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from seesay.grounding.clauses.phrases import has_verb, tag_at
+from seesay.grounding.clauses.tokens import Token, tag
+
+
+class Sentence:
+    """Tagged tokens, and what was taken out of them: (start, end, rule), characters of the text."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self.tokens = list(tokens)
+        self.gone: list[tuple[int, int, str]] = []
+        self._had_verb = has_verb(self.tokens, 0, len(self.tokens))
+
+    def remove(self, start: int, end: int, rule: str) -> None:
+        """Take tokens start..end out."""
+        self.gone += [(t.start, t.end, rule) for t in self.tokens[start:end] if t.end > t.start]
+        first = start == 0
+        lead = self.tokens[start].lead if start < end else ""
+        del self.tokens[start:end]
+        if first and self.tokens:
+            self.tokens[0].lead = lead
+
+    def remove_all(self, rule: str) -> None:
+        """Take the whole sentence out."""
+        self.remove(0, len(self.tokens), rule)
+
+    def insert(self, at: int, word: str, kind: str) -> None:
+        """Put a word of class `kind` in that the text does not have there."""
+        where = self.tokens[at].start
+        lead = self.tokens[at].lead if at == 0 else " "
+        self.tokens[at].lead = " "
+        self.tokens.insert(at, Token(word, lead, where, where, kind))
+
+    def mend(self) -> None:
+        """Doubled and dangling commas out, the first letter large, word classes anew."""
+        k = 0
+        while k < len(self.tokens):
+            if self.tokens[k].tag == "comma" and (
+                k == 0 or tag_at(self.tokens, k + 1) in ("comma", "point", "")
+            ):
+                self.remove(k, k + 1, "comma")
+            else:
+                k += 1
+        if self.tokens:
+            first = self.tokens[0]
+            first.text = first.text[:1].upper() + first.text[1:]
+        tag(self.tokens)
+
+    def sound(self) -> bool:
+        """Whether no two neighbours break English and there still is a verb if there was one."""
+        tokens = self.tokens
+        if not any(token.noun or token.tag == "pronoun" for token in tokens):
+            return False
+        if self._had_verb and not has_verb(tokens, 0, len(tokens)):
+            return False
+        pairs = zip([None, *tokens], [*tokens, None], strict=True)
+        quotes = sum(token.text in '"“”' for token in tokens)
+        brackets = sum((token.text == "(") - (token.text == ")") for token in tokens)
+        return not any(map(_broken, *zip(*pairs, strict=True))) and not quotes % 2 and not brackets
+
+
+def _broken(before: Token | None, after: Token | None) -> bool:
+    b, a = before.tag if before else "", after.tag if after else ""
+    if a in ("", "comma", "point") and b in _OPEN:
+        return a != "comma" or b not in ("prep", "be")  # "nearby, on and off, a dog"
+    if b == "":
+        return a in ("and", "be", "aux", "comma") or (before is None and a == "relative")
+    if b == "and" and a in ("and", "relative"):
+        return True
+    return b == "det" and a in ("prep", "and", "be", "modal", "verb", "relative", "sub")
+
+
+_OPEN: Final = frozenset({"det", "prep", "and", "be", "modal", "aux", "sub", "relative", "to"})

@@ -1,0 +1,190 @@
+"""A sentence as tagged tokens that remember where they came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from seesay.grounding.clauses import lexicon as lex
+
+_TOKEN: Final = re.compile(
+    r"\d[\d.,]*\d|n['’]t\b|['’](?:s|re|ve|ll|d|m)\b|\w+(?:[-.]\w+)*(?=n['’]t\b)|"
+    r"\w+(?:[-’']\w{2,})*|[^\w\s]"
+)
+NOUNISH: Final = ("noun", "mention")
+
+
+@dataclass(slots=True)
+class Token:
+    """One token. `lead`: the white space before it. `start`, `end`: its characters in the text,
+    equal for a token that was put in. `tag`: its word class. `mention`: the number of the failing
+    mention that it belongs to, `kept` whether it belongs to another mention."""
+
+    text: str
+    lead: str
+    start: int
+    end: int
+    tag: str = ""
+    mention: int | None = None
+    kept: bool = False
+
+    @property
+    def low(self) -> str:
+        return self.text.lower()
+
+    @property
+    def noun(self) -> bool:
+        return self.tag in NOUNISH
+
+    @property
+    def finite(self) -> bool:
+        return self.tag in ("be", "aux", "modal", "verb")
+
+
+def tokenize(
+    text: str,
+    span: tuple[int, int],
+    failing: Sequence[tuple[int, int]],
+    others: Sequence[tuple[int, int]],
+) -> list[Token]:
+    """The tagged tokens of the sentence `text[slice(*span)]`."""
+    tokens, end = [], span[0]
+    for match in _TOKEN.finditer(text, *span):
+        token = Token(match.group(), text[end : match.start()], *match.span())
+        token.mention = next(
+            (k for k, (a, b) in enumerate(failing) if a < token.end and token.start < b), None
+        )
+        token.kept = token.mention is None and any(
+            a < token.end and token.start < b for a, b in others
+        )
+        tokens.append(token)
+        end = match.end()
+    tag(tokens)
+    return tokens
+
+
+def tag(tokens: list[Token]) -> None:
+    """Give every token its word class, anew."""
+    for token in tokens:
+        token.tag = _alone(token)
+    for i, token in enumerate(tokens):
+        before = tokens[i - 1] if i else None
+        after = tokens[i + 1] if i + 1 < len(tokens) else None
+        token.tag = _in_context(token, before, after)
+    _join_compounds(tokens)
+
+
+def _alone(token: Token) -> str:
+    word = token.low.replace("’", "'")
+    if token.mention is not None or token.kept:
+        return "mention"
+    if not any(map(str.isalnum, word)) and word != "&":
+        return "comma" if word == "," else "point"
+    for name, words in _CLASSES:
+        if word in words:
+            return name
+    if word.isdigit():
+        return "det"
+    if word.endswith("ing") and len(word) > 4 and word not in lex.ING_NOUNS:
+        return "ing"
+    if word in lex.PARTICIPLES or (
+        word.endswith("ed") and len(word) > 3 and word not in lex.ED_OTHER
+    ):
+        return "ed"
+    if word.endswith("ly") and len(word) > 4 and word not in lex.NOT_ADVERBS:
+        return "adverb"
+    if word in lex.VERBS or word in lex.FINITE_S:
+        return "verb"
+    return "noun"
+
+
+_CLASSES: Final = (
+    ("be", lex.BE), ("been", lex.BE_OTHER), ("aux", lex.AUXILIARIES), ("modal", lex.MODALS),
+    ("relative", lex.RELATIVES), ("sub", lex.SUBORDINATORS), ("and", lex.CONJUNCTIONS),
+    ("pronoun", lex.PRONOUNS), ("det", lex.DETERMINERS), ("adverb", lex.ADVERBS),
+    ("prep", lex.PREPOSITIONS), ("behind", lex.BEHIND),
+)  # fmt: skip
+
+
+def _in_context(token: Token, before: Token | None, after: Token | None) -> str:
+    word, tag = token.low.replace("’", "'"), token.tag
+    b, a = before.tag if before else "", after.tag if after else ""
+    if word == "'s" and b in (*NOUNISH, "ing") and a in (*NOUNISH, "behind"):
+        return "possessive"
+    if word == "to":
+        return "prep" if a in ("det", "mention", "pronoun", "") else "to"
+    if word == "that":
+        return "relative" if b in NOUNISH else "sub"
+    if word == "there":
+        return "there" if a in ("be", "modal", "verb", "aux") else "adverb"
+    if word in (
+        "one",
+        "this",
+        "these",
+        "both",
+        "each",
+        "some",
+        "several",
+        "many",
+        "another",
+        "all",
+    ):
+        return (
+            "det" if a in (*NOUNISH, "ed", "det", "adverb", "ing") or _is_of(after) else "pronoun"
+        )
+    if word == "her":
+        return "det" if a in (*NOUNISH, "ed", "verb", "adverb") else "pronoun"
+    if tag == "verb":
+        return "verb" if _stands_as_verb(word, b, a) else "base" if b in ("to", "modal") else "noun"
+    if tag == "noun" and b == "to":
+        return "base"
+    if tag in ("ing", "ed") and b == "det" and a in ("prep", "comma", "point", "be"):
+        return "noun"
+    if tag == "adverb" and word in ("above", "below") and a in ("det", *NOUNISH):
+        return "prep"
+    return tag
+
+
+def _is_of(token: Token | None) -> bool:
+    return token is not None and token.low == "of"
+
+
+def _stands_as_verb(word: str, before: str, after: str) -> bool:
+    """Whether a form that can be a verb is one here: behind its subject, not inside a phrase."""
+    if before in ("det", "prep", "to", "possessive", "modal", "be", ""):
+        return False
+    if word in lex.FINITE_S:
+        return before in (*NOUNISH, "pronoun", "relative", "adverb", "and", "comma")
+    ahead = ("det", "prep", "adverb", "pronoun", "to", "ed", "ing", "comma", "point", "", "mention")
+    return before in (*NOUNISH, "pronoun", "relative", "adverb", "and") and after in ahead
+
+
+def _join_compounds(tokens: list[Token]) -> None:
+    """Words of a compound preposition are all prepositions; so are a place's parts: `to the left
+    of`. `as well as` joins like `and`."""
+    words = [token.low for token in tokens]
+    for i in range(len(tokens)):
+        if words[i : i + 3] == ["as", "well", "as"]:
+            for token in tokens[i : i + 3]:
+                token.tag = "and"
+        for compound in lex.COMPOUND:
+            if tuple(words[i : i + len(compound)]) == compound:
+                for token in tokens[i : i + len(compound)]:
+                    token.tag = "prep"
+                break
+        if tokens[i].tag == "prep" and words[i] != "of":
+            _join_part(tokens, i)
+
+
+def _join_part(tokens: list[Token], i: int) -> None:
+    """prep the [adjective] part of: one preposition."""
+    k = i + 1
+    while k < len(tokens) and k < i + 5 and (tokens[k].tag == "det" or tokens[k].tag == "noun"):
+        part = tokens[k].low in lex.PARTS
+        k += 1
+        if part and k < len(tokens) and tokens[k].low == "of":
+            for token in tokens[i : k + 1]:
+                token.tag = "prep"
+            return
