@@ -184,6 +184,16 @@ def test_a_run_grows_by_methods_and_benchmarks(tmp_path):
     assert open_run(tmp_path).answers("plain", "captions")["s0"].text == "kept"
 
 
+def test_no_benchmark_stands_twice_in_a_suite(tmp_path):
+    captions, questions = run_kit.Captions(), run_kit.Questions()
+    both = run_kit.plan(captions, questions)
+    for plan in (both, run_kit.plan(questions), both):
+        with Store(tmp_path, plan) as store:
+            assert split(store.run.plan.suite) == list(store.run.plan.benchmarks)
+    with pytest.raises(InputError, match="name all of them in --suite, or only others"):
+        Store(tmp_path, run_kit.plan(captions, run_kit.Captions(name="more")))
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -126,7 +126,7 @@ class Plan(_Stored):
         Raises:
             InputError: `other` was made under another protocol or asks other samples.
         """
-        _agree("", self.protocol, other.protocol)
+        _agree("", {**self.protocol, "limit": self.limit}, {**other.protocol, "limit": other.limit})
         for name, planned in other.benchmarks.items():
             mine = self.benchmarks.get(name, planned)
             for field in ("samples", "digest", "max_new_tokens", "shards"):
@@ -137,16 +137,30 @@ class Plan(_Stored):
             _agree("", {entry.label: there.method}, {entry.label: here.method})
             _agree(f"{entry.label}: ", there.decoding, here.decoding)
         jobs = {(job.entry, job.benchmark, job.shard): job for job in (*self.jobs, *other.jobs)}
-        suites = dict.fromkeys((*split(self.suite), *split(other.suite)))
+        suite, benchmarks = self._suite(other)
         return Plan(
             protocol=self.protocol,
-            suite=",".join(suites),
+            suite=suite,
             data=_both(self.data, other.data),
             limit=self.limit,
-            benchmarks={**self.benchmarks, **other.benchmarks},
+            benchmarks=benchmarks,
             entries=tuple({**known, **{e.label: e for e in other.entries}}.values()),
             jobs=tuple(jobs.values()),
         )
+
+    def _suite(self, other: Plan) -> tuple[str, dict[str, Planned]]:
+        """The benchmarks of both, and a text that makes each of them once."""
+        mine, theirs = self.benchmarks, other.benchmarks
+        if theirs.keys() <= mine.keys():
+            return self.suite, mine
+        if mine.keys() <= theirs.keys():
+            return other.suite, theirs
+        if mine.keys() & theirs.keys():
+            raise InputError(
+                f"the results folder holds answers to {', '.join(mine)}; name all of them in "
+                "--suite, or only others"
+            )
+        return f"{self.suite},{other.suite}", {**mine, **theirs}
 
 
 def planned(
@@ -264,7 +278,7 @@ def _part(asked: Planned, field: str) -> dict[str, Any]:
 
 def _agree(where: str, mine: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     """Refuse the first difference."""
-    for name in mine.keys() | other.keys():
+    for name in sorted(mine.keys() | other.keys()):
         if mine.get(name) != other.get(name):
             raise InputError(
                 f"the results folder holds a run with another protocol ({where}{name}: "
