@@ -5,8 +5,8 @@
 
 The reference shape: a decoder of 8 layers, hidden 1024, 16 heads; 576 image tokens and 100 of text.
 Absolute times mean little on a shared machine, so every round times plain generation and each
-method in turn, in shuffled order, and a method's ratio is that of the lower-quartile step times. With
-one thread the process's own CPU time is counted, which other processes cannot stretch by waiting.
+method in turn, in shuffled order, and a method's ratio is that of the lower-quartile step times.
+With one thread the process's own CPU time is counted: waiting for others is no cost of a method.
 Peak memory is that of a fresh process for each.
 """
 
