@@ -17,7 +17,7 @@ from torch import nn
 
 from seesay import toy
 from seesay.errors import InputError, ModelError
-from seesay.evaluate.toy import questions, statistics
+from seesay.evaluate.toy import questions
 from seesay.evaluate.toy.__main__ import main as measure_command
 from seesay.evaluate.toy.speaker import Speaker
 from seesay.toy import captions, optimise
@@ -315,23 +315,6 @@ def _assert_learns(stage: optimise.Stage, work: Any) -> None:
 
 
 # Measuring
-
-
-def test_auroc_agrees_with_counting_pairs() -> None:
-    rng = np.random.default_rng(0)
-    there, score = rng.random(60) < 0.4, rng.integers(0, 8, 60).astype(float)
-    pairs = [(a > b) + 0.5 * (a == b) for a in score[there] for b in score[~there]]
-    assert statistics.auroc(there, score) == pytest.approx(np.mean(pairs))
-    group = np.arange(60) % 2
-    inside = [statistics.auroc(there[group == g], score[group == g]) for g in (0, 1)]
-    assert statistics.auroc_within(there, score, group) == pytest.approx(np.mean(inside))
-
-
-def test_an_interval_covers_the_mean() -> None:
-    values = np.random.default_rng(0).normal(5, 1, 400)
-    figure = statistics.bootstrap(400, lambda rows: float(values[rows].mean()))
-    assert figure.low < figure.value < figure.high
-    assert figure.high - figure.low == pytest.approx(4 * 0.05, rel=0.2)
 
 
 def test_questions_are_balanced_and_true() -> None:

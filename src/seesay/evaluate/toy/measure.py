@@ -10,16 +10,11 @@ from typing import Final
 
 import numpy as np
 
+from seesay.evaluate import detection
+from seesay.evaluate.benchmark import Counts
+from seesay.evaluate.statistics import Interval, interval, resampled
 from seesay.evaluate.toy.questions import SAMPLINGS, Asked, Sampling, absent, present
 from seesay.evaluate.toy.speaker import Mention, Speaker, Told
-from seesay.evaluate.toy.statistics import (
-    Figure,
-    Floats,
-    Rows,
-    auroc,
-    auroc_within,
-    bootstrap,
-)
 from seesay.toy import DESCRIBE, OBJECTS, Scene, question
 from seesay.toy.captions import checklist, noun, well_formed, where
 
@@ -30,8 +25,8 @@ _HIGHEST_NUMBER: Final = 6
 class Detection:
     """How well a score tells true from invented objects, plain and within mention number."""
 
-    plain: Figure
-    within: Figure
+    plain: Interval
+    within: Interval
 
 
 @dataclass(frozen=True)
@@ -39,15 +34,15 @@ class Measured:
     """One split's figures; rates are shares of one."""
 
     told: list[Told]
-    texts: dict[str, Figure]
+    texts: dict[str, Interval]
     ended: float
-    answers: dict[Sampling, tuple[Figure, Figure]]
+    answers: dict[Sampling, tuple[Interval, Interval]]
     other_turns: dict[str, float]
     by_number: dict[int, tuple[int, float]]
     by_difficulty: dict[str, tuple[int, float]]
     local_inventions: float
     mentions: tuple[int, int]
-    var: dict[str, Floats]
+    var: dict[str, Counts]
     detection: dict[str, Detection]
 
 
@@ -66,28 +61,34 @@ def measure(speaker: Speaker, scenes: Sequence[Scene]) -> Measured:
         local_inventions=_share([m.local for m in mentions if not m.there]),
         mentions=(sum(m.there for m in mentions), sum(not m.there for m in mentions)),
         var=_var(mentions),
-        detection=_detection(mentions, len(scenes)),
+        detection=_detection(mentions),
     )
 
 
-def _texts(told: Sequence[Told]) -> dict[str, Figure]:
+def _texts(told: Sequence[Told]) -> dict[str, Interval]:
     """CHAIR and what must stand beside it; an object counts once a text."""
     counts = np.array([_counts(t) for t in told], float)
+    invented, named, any_invented, present, words, texts = range(counts.shape[1])
 
-    def rate(top: Callable[[Floats], float], bottom: Callable[[Floats], float]) -> Figure:
-        def figure(rows: Rows) -> float:
-            total = counts[rows].sum(0)
-            return top(total) / max(1.0, bottom(total))
+    def rate(top: Callable[[Counts], Counts], *bottom: int) -> Interval:
+        def of(totals: Counts) -> Counts:
+            share: Counts = top(totals) / np.maximum(1.0, totals[:, bottom].sum(1))
+            return share
 
-        return bootstrap(len(told), figure)
+        return _estimate(counts, of)
 
     return {
-        "CHAIR_I": rate(lambda c: c[0], lambda c: c[1]),
-        "CHAIR_S": rate(lambda c: c[2], lambda c: c[5]),
-        "recall": rate(lambda c: c[1] - c[0], lambda c: c[3]),
-        "F1": rate(lambda c: 2 * (c[1] - c[0]), lambda c: c[1] + c[3]),
-        "words": rate(lambda c: c[4], lambda c: c[5]),
+        "CHAIR_I": rate(lambda c: c[:, invented], named),
+        "CHAIR_S": rate(lambda c: c[:, any_invented], texts),
+        "recall": rate(lambda c: c[:, named] - c[:, invented], present),
+        "F1": rate(lambda c: 2 * (c[:, named] - c[:, invented]), named, present),
+        "words": rate(lambda c: c[:, words], texts),
     }
+
+
+def _estimate(counts: Counts, of: Callable[[Counts], Counts]) -> Interval:
+    """A figure of column sums, (draws, columns) to (draws,), with its interval over scenes."""
+    return interval(float(of(counts.sum(0, keepdims=True))[0]), of(resampled(counts)))
 
 
 def _counts(told: Told) -> tuple[int, ...]:
@@ -97,17 +98,19 @@ def _counts(told: Told) -> tuple[int, ...]:
     return len(invented), len(told.named), bool(invented), present_count, words, 1
 
 
-def _answers(speaker: Speaker, scenes: Sequence[Scene]) -> dict[Sampling, tuple[Figure, Figure]]:
+def _answers(
+    speaker: Speaker, scenes: Sequence[Scene]
+) -> dict[Sampling, tuple[Interval, Interval]]:
     """Accuracy and yes-ratio of balanced questions, for each way to choose what is absent."""
     positive = _ask(speaker, scenes, present(scenes, seed=0))
-    result: dict[Sampling, tuple[Figure, Figure]] = {}
+    result: dict[Sampling, tuple[Interval, Interval]] = {}
     for sampling in SAMPLINGS:
         counts = positive + _ask(speaker, scenes, absent(scenes, sampling, seed=0))
         result[sampling] = _ratio(counts, 0), _ratio(counts, 1)
     return result
 
 
-def _ask(speaker: Speaker, scenes: Sequence[Scene], asked: Sequence[Asked]) -> Floats:
+def _ask(speaker: Speaker, scenes: Sequence[Scene], asked: Sequence[Asked]) -> Counts:
     """(scenes, 3) right answers, answers that say yes, questions."""
     told = speaker.tell([(scenes[a.row], question(a.name)) for a in asked], longest=12)
     counts = np.zeros((len(scenes), 3))
@@ -117,12 +120,8 @@ def _ask(speaker: Speaker, scenes: Sequence[Scene], asked: Sequence[Asked]) -> F
     return counts
 
 
-def _ratio(counts: Floats, column: int) -> Figure:
-    def figure(rows: Rows) -> float:
-        total = counts[rows].sum(0)
-        return float(total[column] / total[-1])
-
-    return bootstrap(len(counts), figure)
+def _ratio(counts: Counts, column: int) -> Interval:
+    return _estimate(counts, lambda totals: totals[:, column] / totals[:, -1])
 
 
 def _other_turns(speaker: Speaker, scenes: Sequence[Scene]) -> dict[str, float]:
@@ -188,7 +187,7 @@ def _by_difficulty(told: Sequence[Told]) -> dict[str, tuple[int, float]]:
     return {kind: (len(g), _share(g)) for kind, g in sorted(groups.items())}
 
 
-def _var(mentions: Sequence[Mention]) -> dict[str, Floats]:
+def _var(mentions: Sequence[Mention]) -> dict[str, Counts]:
     """Mean attention mass on the image by layer, for true and invented objects."""
     rows = {}
     for kind, there in (("true", True), ("invented", False)):
@@ -199,12 +198,11 @@ def _var(mentions: Sequence[Mention]) -> dict[str, Floats]:
     return rows
 
 
-def _detection(mentions: Sequence[Mention], scenes: int) -> dict[str, Detection]:
+def _detection(mentions: Sequence[Mention]) -> dict[str, Detection]:
     """AUROC of each score; higher scores speak for the object."""
-    there = np.array([m.there for m in mentions])
-    number = np.array([m.number for m in mentions])
-    row = np.array([m.row for m in mentions])
-    by_scene = [np.flatnonzero(row == scene) for scene in range(scenes)]
+    there = [m.there for m in mentions]
+    number = [m.number for m in mentions]
+    scenes = [m.row for m in mentions]
     scores = {
         "log-probability": [m.log_probability for m in mentions],
         "SVAR, all layers, predicting row": [m.var.sum() for m in mentions],
@@ -212,20 +210,13 @@ def _detection(mentions: Sequence[Mention], scenes: int) -> dict[str, Detection]
         "position (earlier is truer)": [-m.position for m in mentions],
         "mention number (lower is truer)": [-m.number for m in mentions],
     }
-    result = {}
-    for name, values in scores.items():
-        score = np.array(values, float)
-
-        def plain(rows: Rows, score: Floats = score) -> float:
-            at = np.concatenate([by_scene[r] for r in rows])
-            return auroc(there[at], score[at])
-
-        def within(rows: Rows, score: Floats = score) -> float:
-            at = np.concatenate([by_scene[r] for r in rows])
-            return auroc_within(there[at], score[at], number[at])
-
-        result[name] = Detection(bootstrap(scenes, plain), bootstrap(scenes, within))
-    return result
+    return {
+        name: Detection(
+            detection.auroc(values, there, scenes),
+            detection.auroc(values, there, scenes, within=number),
+        )
+        for name, values in scores.items()
+    }
 
 
 def _share(values: Sequence[bool]) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from seesay.evaluate.statistics import RESAMPLES, Interval
 from seesay.evaluate.toy.measure import Measured
 from seesay.evaluate.toy.questions import SAMPLINGS
-from seesay.evaluate.toy.statistics import Figure
 from seesay.toy import SURFACES, Scene
 from seesay.toy.world import Split
 
@@ -62,8 +62,8 @@ def _lines(
     yield "## Model and protocol"
     yield ""
     yield from _table(["", ""], facts.items())
-    yield "Brackets hold 95 % intervals from 1,000 draws of scenes with return; every figure is"
-    yield "computed on the same draws. An object counts once a text, in singular or plural."
+    yield f"Brackets hold 95 % intervals from {RESAMPLES:,} draws of scenes with return; every"
+    yield "figure is computed on the same draws. An object counts once a text, in singular or plural."
     yield "CHAIR_I is the share of named objects that are not there, CHAIR_S the share of texts"
     yield "with at least one of them. VAR is the attention mass on image tokens, mean over heads;"
     yield "SVAR is its sum over all layers."
@@ -188,7 +188,7 @@ def _table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     yield ""
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: Interval) -> str:
     if math.isnan(figure.value):
         return "too few"
     digits = 1 if figure.value > 2 else 3
