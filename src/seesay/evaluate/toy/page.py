@@ -63,7 +63,8 @@ def _lines(
     yield ""
     yield from _table(["", ""], facts.items())
     yield f"Brackets hold 95 % intervals from {RESAMPLES:,} draws of scenes with return; every"
-    yield "figure is computed on the same draws. An object counts once a text, in singular or plural."
+    yield "figure is computed on the same draws. An object counts once a text, in singular or"
+    yield "plural."
     yield "CHAIR_I is the share of named objects that are not there, CHAIR_S the share of texts"
     yield "with at least one of them. VAR is the attention mass on image tokens, mean over heads;"
     yield "SVAR is its sum over all layers."
