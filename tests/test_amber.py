@@ -81,7 +81,7 @@ def test_nouns_without_a_tagger():
         found += len(published)
         missed += sum(published.count(n) > ours.count(n) for n in set(published))
         extra += len(ours) - len(published)
-    # The tagger takes eight of them ("ship", "sheep", "shovel") for verbs or adjectives; the list of words does not.
+    # The tagger takes eight for verbs or adjectives, such as "ship"; a list of words does not.
     assert (missed, found, extra) == (0, 57, 8)
 
 
