@@ -33,7 +33,11 @@ RELATIVES: Final = _set("who whom which whose where")
 SUBORDINATORS: Final = _set(
     "while because since if when whenever although though until unless whereas whether how why"
 )
+COMPLEMENTS: Final = _set("that how whether if why")
 CONJUNCTIONS: Final = _set("and or but nor &")
+
+# What opens a subject that the text has not named before.
+NEW: Final = (SINGULAR | PLURAL) - _set("both these those every each either neither another")
 
 # Where something is: what follows such a phrase need not be about its object.
 PLACE: Final = _set(
@@ -49,6 +53,8 @@ PREPOSITIONS: Final = PLACE | _set(
     regarding besides except than per out
     """
 )
+# One does things on them, seldom do they.
+UNDERFOOT: Final = _set("on in at through down along across")
 # Prepositions of several words; longer ones first. Their last word is a preposition by itself.
 COMPOUND: Final = tuple(
     sorted(
@@ -80,10 +86,11 @@ QUANTITIES: Final = _set(
     group groups couple pair pairs variety number lot lots bunch row rows set sets array assortment
     collection pile piles stack stacks dozen dozens cluster clusters herd flock pack handful
     selection range series majority plenty amount kind type sort kinds types piece pieces slice
-    slices line crowd mix mixture combination team one some many most all several each both two
+    slices line crowd team one some many most all several each both two
     three four few any none either half pieces heap abundance multitude total rest
     """
 )
+BLENDS: Final = _set("combination mix mixture blend contrast pairing juxtaposition balance")
 # In "a bowl of oranges" the bowl stays when the oranges go.
 CONTAINERS: Final = _set(
     """
@@ -105,8 +112,12 @@ ADVERBS: Final = _set(
     """
 )
 BEHIND: Final = _set("visible present available close next adjacent full ready able alone likely")
+ALONE: Final = _set("visible present available alone")
 NOT_ADVERBS: Final = _set(
-    "family butterfly fly belly jelly lily curly woolly lovely friendly lively daily elderly ugly silly"
+    """
+    family butterfly fly belly jelly lily curly woolly lovely friendly lively daily elderly ugly
+    silly
+    """
 )
 
 # Words in -ing and -ed that are no participles.
@@ -139,6 +150,15 @@ NEEDY: Final = _set(
     have reaching reaches interacting engaged directed concentrated centered facing tending
     participating involved featuring featured displayed leading belonging consisting attending
     occupied shared dominated illuminated enclosed wrapped supported tied
+    """
+)
+
+# Participles that say what the clause before them means.
+REMARKS: Final = _set(
+    """
+    adding suggesting indicating showcasing creating making giving completing enhancing providing
+    emphasizing contributing highlighting demonstrating displaying reflecting implying allowing
+    capturing offering conveying portraying bringing hinting evoking ensuring signifying
     """
 )
 
@@ -180,7 +200,8 @@ ADJECTIVES: Final = _set(
     cold hot cool fresh ripe raw sweet wet dry thick thin deep heavy plain single double various
     different similar other same own male female wild calm quiet busy cozy nice good great fine
     clear main entire whole public wooden metal plastic glass stone brick leather quaint steep
-    elegant vibrant rustic neat unique adult
+    elegant vibrant rustic neat unique adult larger smaller bigger taller shorter older younger
+    darker lighter longer
     """
 )
 ADJECTIVE_ENDINGS: Final = (

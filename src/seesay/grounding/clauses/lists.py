@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from seesay.grounding.clauses import lexicon as lex
 from seesay.grounding.clauses.phrases import (
     Tokens,
+    and_between,
     clause_start,
     has_verb,
     low_at,
     next_phrase,
+    noun_phrase,
     opens_clause,
     phrase_end,
     separator_after,
@@ -36,12 +38,12 @@ class Listed:
 
 def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
     """The list that the noun phrase start..end is an item of; None if it stands alone."""
-    if _filling(tokens, start, end):
-        return None
     own_end = _item_end(tokens, end)
+    if _filling(tokens, start, end) or _joined_inside(tokens, end, own_end):
+        return None
     right = separator_after(tokens, own_end)
     after = _count_after(tokens, own_end, start)
-    joined = any(t.tag == "and" for t in tokens[separator_before(tokens, start) : start])
+    joined = and_between(tokens, separator_before(tokens, start), start)
     before, first = _count_before(tokens, start) if joined or after else (0, start)
     if not before and not after:
         return None
@@ -62,17 +64,29 @@ def _filling(tokens: Tokens, start: int, end: int) -> bool:
     )
 
 
+def _joined_inside(tokens: Tokens, end: int, own_end: int) -> bool:
+    """Whether `and` joins what describes the item: "a zebra in a field with grass and dirt"."""
+    if own_end == end or tag_at(tokens, own_end) != "and":
+        return False
+    other = next_phrase(tokens, separator_after(tokens, own_end))
+    place = tag_at(tokens, end) == "prep" and tokens[end].low in lex.PLACE
+    short = all(t.tag not in ("ing", "ed", "to", "base") for t in tokens[end:own_end])
+    return not (
+        place and short and (other is None or tag_at(tokens, other) == "prep" or own_end - end < 4)
+    )
+
+
 def drop_item(sentence: Sentence, listed: Listed) -> None:
     """Take the item out and join the others; the last one left gets its verb's number."""
     tokens, item = sentence.tokens, listed
     remaining = item.before + item.after
     was_first = number(tokens, item.first)
     if not item.before:
-        sentence.remove(item.start, item.right, "list")
+        sentence.remove(_behind_determiner(tokens, item), item.right, "list")
         if remaining == 2:
             _join_two(sentence, item.start)
     elif item.after:
-        joined = any(t.tag == "and" for t in tokens[item.end : item.right])
+        joined = and_between(tokens, item.end, item.right)
         if joined:
             comma = tag_at(tokens, item.end) == "comma" and remaining == 2
             sentence.remove(item.left, item.end + comma, "list")
@@ -82,11 +96,34 @@ def drop_item(sentence: Sentence, listed: Listed) -> None:
         sentence.remove(item.left, item.end, "list")
         if item.before > 1:
             _join_last(sentence, item.left, item.before)
+    if remaining == 1:
+        _drop_both(sentence, item.first)
     if remaining == 1 and low_at(tokens, item.first - 1) == "both":
         sentence.remove(item.first - 1, item.first, "list")
         agree(sentence, item.first - 1, 1, was_first)
     else:
         agree(sentence, item.first, remaining, was_first)
+
+
+def _behind_determiner(tokens: Tokens, item: Listed) -> int:
+    """Where the first item begins behind a determiner that serves the next one too: "the fork and
+    knife" → "the knife"."""
+    determiners = [k for k in range(item.start, item.end) if tokens[k].tag == "det"]
+    if not determiners or tag_at(tokens, item.right) == "det" or item.after != 1:
+        return item.start
+    plural = number(tokens, item.right) == "many"
+    shared = low_at(tokens, determiners[-1])
+    if (shared in lex.SINGULAR and plural) or (shared in lex.PLURAL and not plural):
+        return item.start
+    return determiners[-1] + 1
+
+
+def _drop_both(sentence: Sentence, first: int) -> None:
+    """ ", both sitting on a bench" says nothing of one that is left alone."""
+    tokens = sentence.tokens
+    comma = next((k for k in range(first, len(tokens)) if tokens[k].tag == "comma"), None)
+    if comma is not None and low_at(tokens, comma + 1) in ("both", "all"):
+        sentence.remove(comma, phrase_end(tokens, comma + 1), "list")
 
 
 def _join_last(sentence: Sentence, end: int, count: int) -> None:
@@ -130,7 +167,7 @@ def _count_after(tokens: Tokens, end: int, start: int) -> int:
         after = separator_after(tokens, k)
         if after == k:
             return 0
-        joined = any(token.tag == "and" for token in tokens[k:after])
+        joined = and_between(tokens, k, after)
         conjunction = next((j for j in range(k, after) if tokens[j].tag == "and"), k)
         stop = next_phrase(tokens, after)
         if stop is None or (joined and opens_clause(tokens, conjunction)):
@@ -178,7 +215,7 @@ def _count_before(tokens: Tokens, start: int) -> tuple[int, int]:
         while at < left and (tag_at(tokens, at) in ("prep", "adverb") or _is_both(tokens, at)):
             at += 1
         if next_phrase(tokens, at) is None:
-            return count, first
+            at = noun_phrase(tokens, left - 1, left)[0]
         count, first = count + 1, at
         if not separated or at != begin:
             return count, first
@@ -227,6 +264,10 @@ def agree(sentence: Sentence, first: int, items: int, was_first: str) -> None:
         if items == 1 or by_first:
             _inflect(sentence, before, now)
         return
+    if items == 1:
+        together = next((k for k in range(first, len(tokens)) if tokens[k].low == "together"), None)
+        if together is not None and now == "one":
+            sentence.remove(together, together + 1, "list")
     if items > 1 or now == "many":
         return
     begin = clause_start(tokens, first)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from seesay.grounding.clauses import lexicon as lex
-from seesay.grounding.clauses.tokens import Token
+from seesay.grounding.clauses.tokens import Token, is_adjective
 
 Tokens: TypeAlias = list[Token]
 
@@ -17,16 +17,6 @@ def tag_at(tokens: Tokens, i: int) -> str:
 
 def low_at(tokens: Tokens, i: int) -> str:
     return tokens[i].low if 0 <= i < len(tokens) else ""
-
-
-def is_adjective(token: Token) -> bool:
-    if token.tag == "mention":
-        return False
-    if token.tag in ("ed", "ing", "behind"):
-        return True
-    return token.tag == "noun" and (
-        token.low in lex.ADJECTIVES or token.low.endswith(lex.ADJECTIVE_ENDINGS)
-    )
 
 
 def noun_phrase(tokens: Tokens, start: int, end: int) -> tuple[int, int]:
@@ -140,6 +130,10 @@ def separator_after(tokens: Tokens, i: int) -> int:
     return k
 
 
+def and_between(tokens: Tokens, start: int, end: int) -> bool:
+    return any(token.tag == "and" for token in tokens[start:end])
+
+
 def clause_start(tokens: Tokens, i: int) -> int:
     """Where the clause that holds token i begins: at its relative word, subordinator or
     conjunction, else at the start of the sentence."""
@@ -232,6 +226,13 @@ def has_verb(tokens: Tokens, start: int, end: int) -> bool:
     )
 
 
+def _completes(tokens: Tokens, k: int) -> bool:
+    """Whether the subordinator at k opens what the verb before it needs ("suggesting that …")."""
+    return low_at(tokens, k) in lex.COMPLEMENTS and tag_at(tokens, k - 1) in (
+        "ing", "ed", "verb", "base",
+    )  # fmt: skip
+
+
 def clause_end(tokens: Tokens, i: int) -> int:
     """Where the clause that holds token i ends: before the next clause or the sentence's end."""
     start = clause_start(tokens, i)
@@ -241,11 +242,11 @@ def clause_end(tokens: Tokens, i: int) -> int:
     verbs, k = 0, start + 1 if start else 0
     while k < len(tokens):
         token = tokens[k]
-        if k > i and (token.tag in ("sub", "point") or opens_subordinate(tokens, k)):
+        ends = token.tag == "sub" and not _completes(tokens, k)
+        if k > i and (ends or token.tag == "point" or opens_subordinate(tokens, k)):
             break
-        if k > i and token.tag == "relative":
-            if relative:
-                break
+        if k > i and relative and token.tag == "relative":
+            break
         if k > i and token.tag == "and" and tokens[k - 1].tag != "and" and opens_clause(tokens, k):
             break
         if token.finite and tag_at(tokens, k - 1) not in ("modal", "aux", "and"):
@@ -258,27 +259,24 @@ def clause_end(tokens: Tokens, i: int) -> int:
     return k
 
 
+_PREDICATES = ("ing", "ed", "be", "aux", "modal", "verb", "to")
+
+
 def phrase_end(tokens: Tokens, i: int) -> int:
     """Where a phrase that runs on behind i ends: at a comma, a new clause or predicate, a verb
     that is not its own, or the sentence's end."""
     k, relative = i, 0
     while k < len(tokens):
         token = tokens[k]
-        if token.tag in ("comma", "point", "sub") or opens_subordinate(tokens, k):
+        completes = _completes(tokens, k)
+        ends = token.tag in ("comma", "point", "sub") and not completes
+        if ends or opens_subordinate(tokens, k):
             break
-        if token.tag == "relative":
+        if token.tag == "relative" or completes:
             relative += 1
         elif token.tag == "and":
             after = _skip(tokens, k, "and")
-            if opens_clause(tokens, k) or tag_at(tokens, after) in (
-                "ing",
-                "be",
-                "aux",
-                "modal",
-                "verb",
-                "ed",
-                "to",
-            ):
+            if opens_clause(tokens, k) or tag_at(tokens, after) in _PREDICATES:
                 break
         elif token.finite and tag_at(tokens, k - 1) not in ("modal", "aux"):
             if not relative:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from seesay.grounding.clauses.phrases import has_verb, tag_at
@@ -38,7 +40,8 @@ class Sentence:
         self.tokens.insert(at, Token(word, lead, where, where, kind))
 
     def mend(self) -> None:
-        """Doubled and dangling commas out, the first letter large, word classes anew."""
+        """Doubled and dangling commas out, a or an as the next word wants, the first letter large,
+        word classes anew."""
         k = 0
         while k < len(self.tokens):
             if self.tokens[k].tag == "comma" and (
@@ -47,6 +50,9 @@ class Sentence:
                 self.remove(k, k + 1, "comma")
             else:
                 k += 1
+        for token, following in pairwise(self.tokens):
+            if token.low in ("a", "an") and token.end + len(following.lead) != following.start:
+                token.text = token.text[0] + ("n" if _VOWEL.match(following.low) else "")
         if self.tokens:
             first = self.tokens[0]
             first.text = first.text[:1].upper() + first.text[1:]
@@ -76,4 +82,5 @@ def _broken(before: Token | None, after: Token | None) -> bool:
     return b == "det" and a in ("prep", "and", "be", "modal", "verb", "relative", "sub")
 
 
+_VOWEL: Final = re.compile(r"(?!uni|use|one|eu)[aeiou]|hour|honest")
 _OPEN: Final = frozenset({"det", "prep", "and", "be", "modal", "aux", "sub", "relative", "to"})

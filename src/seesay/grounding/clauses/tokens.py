@@ -72,7 +72,8 @@ def tag(tokens: list[Token]) -> None:
     for i, token in enumerate(tokens):
         before = tokens[i - 1] if i else None
         after = tokens[i + 1] if i + 1 < len(tokens) else None
-        token.tag = _in_context(token, before, after)
+        several = any(t.tag == "and" for t in tokens[:i]) and not any(t.finite for t in tokens[:i])
+        token.tag = _in_context(token, before, after, several)
     _join_compounds(tokens)
 
 
@@ -108,7 +109,9 @@ _CLASSES: Final = (
 )  # fmt: skip
 
 
-def _in_context(token: Token, before: Token | None, after: Token | None) -> str:
+def _in_context(token: Token, before: Token | None, after: Token | None, several: bool) -> str:
+    """The class of a token between its neighbours; `several` whether the words before it could be
+    subjects joined by a conjunction."""
     word, tag = token.low.replace("’", "'"), token.tag
     b, a = before.tag if before else "", after.tag if after else ""
     if word == "'s" and b in (*NOUNISH, "ing") and a in (*NOUNISH, "behind"):
@@ -137,7 +140,13 @@ def _in_context(token: Token, before: Token | None, after: Token | None) -> str:
     if word == "her":
         return "det" if a in (*NOUNISH, "ed", "verb", "adverb") else "pronoun"
     if tag == "verb":
-        return "verb" if _stands_as_verb(word, b, a) else "base" if b in ("to", "modal") else "noun"
+        return (
+            "verb"
+            if _stands_as_verb(word, before, a, several)
+            else "base"
+            if b in ("to", "modal")
+            else "noun"
+        )
     if tag == "noun" and b == "to":
         return "base"
     if tag in ("ing", "ed") and b == "det" and a in ("prep", "comma", "point", "be"):
@@ -151,14 +160,35 @@ def _is_of(token: Token | None) -> bool:
     return token is not None and token.low == "of"
 
 
-def _stands_as_verb(word: str, before: str, after: str) -> bool:
+def _stands_as_verb(word: str, before: Token | None, after: str, several: bool) -> bool:
     """Whether a form that can be a verb is one here: behind its subject, not inside a phrase."""
-    if before in ("det", "prep", "to", "possessive", "modal", "be", ""):
+    if before is None or before.tag not in _BEFORE_VERBS:
         return False
+    if before.tag == "noun" and is_adjective(before):
+        return False
+    plural = before.low in lex.PLURAL_NOUNS or (
+        before.low.endswith("s") and not before.low.endswith(("ss", "us"))
+    )
     if word in lex.FINITE_S:
-        return before in (*NOUNISH, "pronoun", "relative", "adverb", "and", "comma")
-    ahead = ("det", "prep", "adverb", "pronoun", "to", "ed", "ing", "comma", "point", "", "mention")
-    return before in (*NOUNISH, "pronoun", "relative", "adverb", "and") and after in ahead
+        return not (before.noun and plural)
+    if before.tag in ("and", "comma") or (before.noun and not plural and not several):
+        return False
+    return after in _BEHIND_VERBS
+
+
+_BEFORE_VERBS: Final = (*NOUNISH, "pronoun", "relative", "adverb", "and", "comma")
+_BEHIND_VERBS: Final = (
+    "det", "prep", "adverb", "pronoun", "to", "ed", "ing", "comma", "point", "", "mention",
+)  # fmt: skip
+
+
+def is_adjective(token: Token) -> bool:
+    """Whether an open word can stand before a noun as its adjective, by lists and endings."""
+    if token.tag in ("ed", "ing", "behind"):
+        return True
+    return token.tag == "noun" and (
+        token.low in lex.ADJECTIVES or token.low.endswith(lex.ADJECTIVE_ENDINGS)
+    )
 
 
 def _join_compounds(tokens: list[Token]) -> None:
