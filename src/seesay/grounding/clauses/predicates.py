@@ -1,0 +1,209 @@
+"""Rules for verbs and clauses: participles, infinitives, predicates, clauses, the sentence.
+
+A rule takes its phrase out of the sentence and is done (None), or finds that a larger phrase cannot
+do without it and says which one is next.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from seesay.grounding.clauses import lexicon as lex
+from seesay.grounding.clauses.lists import number
+from seesay.grounding.clauses.phrases import (
+    Tokens,
+    and_between,
+    clause_end,
+    clause_start,
+    low_at,
+    opening_end,
+    opens_subordinate,
+    separator_after,
+    separator_before,
+    tag_at,
+)
+from seesay.grounding.clauses.sentence import Sentence
+
+
+class Step(NamedTuple):
+    """The next rule: its name, and the tokens it begins with. For verbs `start` is the verb, for
+    prepositions the token behind them."""
+
+    rule: str
+    start: int
+    end: int
+
+
+def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
+    """A participle and all that follows it up to `end`."""
+    tokens = sentence.tokens
+    first = verb
+    while tag_at(tokens, first - 1) == "adverb" and low_at(tokens, first - 1) != "there":
+        first -= 1
+    tag = tag_at(tokens, first - 1)
+    if tag in ("be", "been", "verb", "aux"):
+        return Step("predicate", first - 1, end)
+    if tag == "ing":
+        return Step("participle", first - 1, end)
+    if tag == "base":
+        return Step("infinitive", first - 1, end)
+    if tag == "prep":
+        return Step("preposition", first, end)
+    if tag == "sub":
+        return modifier(sentence, first - 1, end, "participle")
+    if tag == "" and tag_at(tokens, end) != "comma":
+        return Step("clause", verb, end)
+    if low_at(tokens, end) == "while" and tag_at(tokens, end + 1) == "ing":
+        end += 1  # "a man riding a horse while holding a flag": he still holds it
+    return modifier(sentence, first, end, "participle")
+
+
+def infinitive(sentence: Sentence, verb: int, end: int) -> Step | None:
+    """`to`, the verb behind it and all up to `end`; with what cannot do without it."""
+    tokens = sentence.tokens
+    first = verb if tokens[verb].tag == "to" else verb - 1
+    while tag_at(tokens, first - 1) == "adverb":
+        first -= 1
+    tag = tag_at(tokens, first - 1)
+    if tag_at(tokens, first) in ("modal", "aux"):
+        return Step("predicate", first, end)
+    if tag in ("modal", "be", "been", "verb"):
+        return Step("predicate", first - 1, end)
+    if tag in ("ing", "ed"):
+        return Step("participle", first - 1, end)
+    if tag == "behind" and tag_at(tokens, first - 2) == "ing":
+        return Step("participle", first - 2, end)
+    if tag == "behind" and tag_at(tokens, first - 2) in ("be", "adverb", "verb"):
+        return Step("predicate", first - 2, end)
+    if tag == "base":
+        return Step("infinitive", first - 1, end)
+    if tag == "":
+        return Step("clause", verb, end)
+    return modifier(sentence, first - (tag == "behind"), end, "infinitive")
+
+
+def predicate(sentence: Sentence, verb: int, end: int) -> Step | None:
+    """The predicate around the verb: one of two, or all that its subject does."""
+    tokens = sentence.tokens
+    first = verb
+    while tag_at(tokens, first - 1) in ("modal", "aux", "be", "been", "adverb"):
+        first -= 1
+    after = end + 1 if low_at(tokens, end) == "while" else separator_after(tokens, end)
+    doing = next((k for k in range(first, end) if tokens[k].tag in ("ing", "ed")), None)
+    if after > end and after < len(tokens) and tokens[after].finite:
+        sentence.remove(first, after, "predicate")
+    elif after > end and doing is not None and _goes_on(tokens, first, doing, end, after):
+        sentence.remove(doing, after, "predicate")
+    elif tag_at(tokens, first - 1) == "and":
+        sentence.remove(separator_before(tokens, first), end, "predicate")
+    elif (subject := _new_subject(tokens, first)) is not None:
+        _say_it_exists(sentence, subject, first, end)
+    else:
+        return Step("clause", verb, end)
+    return None
+
+
+def _goes_on(tokens: Tokens, first: int, doing: int, end: int, after: int) -> bool:
+    """Whether the participle at `after` can take the place of the one at `doing`: "is holding a
+    phone and wearing a hat", "is holding a phone while sitting", but no remark on what went."""
+    other = tokens[after] if after < len(tokens) else None
+    if other is None or other.tag not in ("ing", "ed") or other.low in lex.REMARKS:
+        return False
+    if not any(token.tag == "be" for token in tokens[first:doing]):
+        return False
+    return other.tag == tokens[doing].tag == "ing" or and_between(tokens, end, after)
+
+
+def _new_subject(tokens: Tokens, verb: int) -> int | None:
+    """Where the subject of the verb begins, if it is one that the text names as something new."""
+    begin = clause_start(tokens, verb)
+    if tag_at(tokens, begin) in ("relative", "sub") or opens_subordinate(tokens, begin):
+        return None
+    comma = next((k for k in range(begin, verb) if tokens[k].tag == "comma"), None)
+    if tag_at(tokens, begin) in ("adverb", "prep") and comma is not None:
+        begin = comma + 1
+    while tag_at(tokens, begin) in ("and", "adverb"):
+        begin += 1
+    subject = tokens[begin:verb]
+    new = tag_at(tokens, begin) == "det" and low_at(tokens, begin) in lex.NEW
+    sayable = any(token.noun for token in subject) and all(t.mention is None for t in subject)
+    return begin if new and sayable else None
+
+
+def _say_it_exists(sentence: Sentence, subject: int, verb: int, end: int) -> None:
+    """ "A cup is placed next to the fork" without its predicate: "There is a cup"."""
+    tokens = sentence.tokens
+    many = number(tokens, subject) == "many" or and_between(tokens, subject, verb)
+    if tag_at(tokens, end) == "comma" and low_at(tokens, end + 1) in lex.REMARKS:
+        end = clause_end(tokens, end + 1)
+    sentence.remove(verb, end, "predicate")
+    tokens[subject].text = tokens[subject].low
+    sentence.insert(subject, "there", "there")
+    sentence.insert(subject + 1, "are" if many else "is", "be")
+
+
+# ---- clauses -------------------------------------------------------------------------------
+
+
+def clause(sentence: Sentence, inside: int, _: int) -> Step | None:
+    """The clause that holds token `inside`; the sentence if nothing that stands alone is left."""
+    tokens = sentence.tokens
+    start, end = clause_start(tokens, inside), clause_end(tokens, inside)
+    tag, opening = tag_at(tokens, start), opening_end(tokens)
+    subordinate = tag == "sub" or opens_subordinate(tokens, start)
+    if tag == "and":
+        sentence.remove(separator_before(tokens, start + 1), end, "clause")
+    elif tag == "sub" and low_at(tokens, start) in lex.COMPLEMENTS and start > 0:
+        if tag_at(tokens, start - 1) == "ing":
+            return Step("participle", start - 1, end)
+        sentence.remove_all("sentence")
+    elif start == 0 and subordinate and opening is None:
+        sentence.remove_all("sentence")
+    elif tag == "relative" or subordinate:
+        while tag_at(tokens, start - 1) == "prep":
+            start -= 1
+        return modifier(sentence, start, end, "clause")
+    elif opening is not None and start == opening + 1 and low_at(tokens, 0) in ("while", "as"):
+        sentence.remove(opening, end, "clause")
+        sentence.remove(0, 1, "clause")
+    elif start == 0:
+        _main_clause(sentence, end)
+    else:
+        sentence.remove_all("sentence")
+    return None
+
+
+def _main_clause(sentence: Sentence, end: int) -> None:
+    """The first main clause; a clause that follows takes its place if it can stand alone."""
+    tokens = sentence.tokens
+    after = separator_after(tokens, end)
+    joined = and_between(tokens, end, after)
+    if low_at(tokens, after) in ("while", "whereas", "but"):
+        joined, after = True, after + 1
+    compared = any(token.low in ("other", "another", "rest") for token in tokens[after : after + 2])
+    opens = ("noun", "mention", "det", "there", "behind", "adverb")
+    if joined and not compared and tag_at(tokens, after) in opens:
+        sentence.remove(0, after, "clause")
+    else:
+        sentence.remove_all("sentence")
+
+
+def modifier(sentence: Sentence, start: int, end: int, rule: str) -> Step | None:
+    """A phrase that nothing depends on, with the commas or the conjunction that set it off."""
+    tokens = sentence.tokens
+    left = separator_before(tokens, start)
+    joined = and_between(tokens, left, start)
+    closes = tag_at(tokens, end) in ("comma", "point", "")
+    if start == 0:
+        sentence.remove(0, end + (tag_at(tokens, end) == "comma"), rule)
+    elif joined or (left < start and closes):
+        interrupts = not joined and tag_at(tokens, end) == "comma"
+        goes_on = tag_at(tokens, end + 1) in ("be", "aux", "modal", "verb", "adverb")
+        sentence.remove(left, end + (interrupts and goes_on), rule)
+    elif left < start:
+        sentence.remove(left, end, rule)
+    elif tag_at(tokens, end) == "and" and tag_at(tokens, end + 1) == tag_at(tokens, start):
+        sentence.remove(start, end + 1, rule)
+    else:
+        sentence.remove(start, end, rule)
+    return None
