@@ -3,12 +3,13 @@
 # make check  lint, format, types, import layers, docs current
 # make bench  cost of the engine and its methods as ratios to plain generate
 # make docs   writes the generated parts of the documentation anew
+# make results  measures all methods on the bundled model and writes docs/results-toy.* anew (long)
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check bench docs clean
+.PHONY: setup demo test check bench docs results clean
 
 setup: $(READY)
 
@@ -40,6 +41,19 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+
+# Both runs go on where they stopped; the second adds sweeps to the first one's tables.
+METHODS := attention-lens; agla; eah; farsight; vasparse; vcd; pai; $(SUMS)
+SUMS := attention-lens + farsight; agla + attention-lens; agla + eah
+WORKERS ?= 1
+results: $(READY)
+	$(BIN)/seesay evaluate --suite toy --methods "$(METHODS)" --batch-size 32 \
+		--workers $(WORKERS) --out runs/toy
+	$(BIN)/seesay evaluate --suite toy-captions --methods plain --batch-size 32 \
+		--sweep attention-lens.alpha=0.1:1.0:0.1 --sweep vcd.alpha=0.25,0.5,1.0 \
+		--workers $(WORKERS) --out runs/toy-sweeps
+	$(BIN)/seesay report runs/toy runs/toy-sweeps --title "Results on the bundled model" \
+		--out docs/results-toy.md --out docs/results-toy.html --leaderboard docs/leaderboard.md
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

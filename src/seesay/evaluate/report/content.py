@@ -157,10 +157,6 @@ class Table:
         names = {"caption": controls.RECALL_METRICS, "yes-no": ("yes-ratio",)}.get(self.kind, ())
         return next((name for name in names if name in self.metrics), None)
 
-    def settled(self) -> dict[str, str]:
-        """Each method with all its fields."""
-        return {line.label: line.method for line in self.of_role("method")}
-
     def of_role(self, *roles: Role) -> list[Line]:
         return [line for line in self.lines if line.role in roles]
 
@@ -179,3 +175,25 @@ class Report:
     resamples: int
     stamps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    def models(self) -> dict[str, list[Table]]:
+        """The tables of each model."""
+        found: dict[str, list[Table]] = {}
+        for table in self.tables:
+            found.setdefault(table.model, []).append(table)
+        return found
+
+
+def shared(tables: Sequence[Table]) -> dict[str, Any]:
+    """What all of these tables' protocols say alike."""
+    first, *others = (table.protocol for table in tables)
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in others)
+    }
+
+
+def settled(tables: Sequence[Table]) -> dict[str, str]:
+    """Every method of these tables with all its fields."""
+    return {line.label: line.method for table in tables for line in table.of_role("method")}

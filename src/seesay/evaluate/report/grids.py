@@ -35,8 +35,7 @@ class Grid:
 
 def overview(report: Report) -> Iterator[tuple[str, Grid]]:
     """For each model: every method's headline difference to plain, by benchmark."""
-    for model in dict.fromkeys(table.model for table in report.tables):
-        tables = [table for table in report.tables if table.model == model]
+    for model, tables in report.models().items():
         methods = dict.fromkeys(one.label for table in tables for one in table.of_role("method"))
         if not methods:
             continue
@@ -135,19 +134,16 @@ def standing(table: Table) -> Grid:
     sign = -1 if table.metrics[table.headline].better == "higher" else 1
     lines.sort(key=lambda line: sign * line.figures[table.headline].value)
     more = [name for name in (table.price, "F1") if name and name in table.metrics]
-    rows = []
-    for line in lines:
-        verdict = line.compared[table.headline].verdict if line.compared else "plain"
-        rows.append(
-            (
-                _name(line.label),
-                Cell(wording.figure(line.figures[table.headline]), key=_key(line, table.headline)),
-                _difference(line, table.headline),
-                *(Cell(wording.number(line.figures[name].value), key=_key(line, name))
-                  for name in more),
-                Cell(line.account or verdict),
-            )
-        )  # fmt: skip
+    rows = [
+        (
+            _name(line.label),
+            Cell(wording.figure(line.figures[table.headline]), key=_key(line, table.headline)),
+            _difference(line, table.headline),
+            *(_value(line, name) for name in more),
+            Cell(line.account),
+        )
+        for line in lines
+    ]
     heads = [wording.heading(name, table.metrics[name]) for name in more]
     return Grid(
         ("method", _headline(table), "to plain", *heads, "what explains the gain"), tuple(rows)
@@ -187,6 +183,10 @@ def _measured(line: Line, metric: str) -> Cell:
         return Cell(wording.figure(line.figures[metric]), key=_key(line, metric))
     value = wording.number(line.figures[metric].value)
     return Cell(value, wording.difference(one), _key(line, metric), _look(one.verdict))
+
+
+def _value(line: Line, metric: str) -> Cell:
+    return Cell(wording.number(line.figures[metric].value), key=_key(line, metric))
 
 
 def _difference(line: Line, metric: str) -> Cell:

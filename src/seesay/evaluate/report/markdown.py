@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seesay.evaluate.report import grids, wording
-from seesay.evaluate.report.content import Report, Table
+from seesay.evaluate.report.content import Report, Table, settled, shared
 from seesay.evaluate.report.grids import Cell, Grid
 from seesay.show.terminal import printable
 
@@ -90,17 +90,25 @@ def _protocol(report: Report) -> Iterator[str]:
         yield f"### {_text(folder)}"
         yield ""
         yield from _facts(stamp)
-    for table in report.tables:
-        yield f"### {_text(table.benchmark)} on {_text(table.model)}"
+    for model, tables in report.models().items():
+        alike = shared(tables)
+        yield f"### All tables of {_text(model)}"
         yield ""
-        yield from _facts(table.protocol)
-        yield from _facts(table.settled())
+        yield from _facts(alike)
+        yield from _facts(settled(tables))
+        for table in tables:
+            own = {name: one for name, one in table.protocol.items() if name not in alike}
+            if own:
+                yield f"### {_text(table.benchmark)}"
+                yield ""
+                yield from _facts(own)
 
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
     for name, given in facts.items():
         yield f"* {_text(name)}: {_text(wording.value(given))}"
-    yield ""
+    if facts:
+        yield ""
 
 
 def _cell(cell: Cell) -> str:

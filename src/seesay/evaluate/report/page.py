@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from seesay.evaluate.report import grids, plots, wording
-from seesay.evaluate.report.content import Report
+from seesay.evaluate.report.content import Report, settled
 from seesay.show.terminal import printable
 
 if TYPE_CHECKING:
@@ -21,9 +21,15 @@ def render(report: Report, title: str = "Evaluation") -> str:
     script = files("seesay.evaluate.report").joinpath("sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _template().render(
-        title=title, report=report, grids=grids, plots=plots, wording=wording, script=script,
+        title=title,
+        report=report,
+        grids=grids,
+        plots=plots,
+        wording=wording,
+        settled=settled,
+        script=script,
         digest=digest,
-    )  # fmt: skip
+    )
 
 
 @lru_cache
