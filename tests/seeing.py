@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 import families
+from seesay.engine import Record
 from seesay.grounding import Calibration, Vocabulary
 from seesay.grounding.calibration import Interval, Logistic, Point
 from seesay.models import ModelView
@@ -60,5 +63,28 @@ def calibration(**changes) -> Calibration:
             "single": logistic(),
             "versions": {},
             **changes,
+        }
+    )
+
+
+def record(tokens: list[int], layers: int = 4, heads: int = 2, **fields: Any) -> Record:
+    """One text's record with made-up numbers, each of them different."""
+    generator = torch.Generator().manual_seed(3)
+    shape = (1, len(tokens))
+
+    def drawn(*more: int) -> torch.Tensor:
+        return torch.rand(*shape, *more, generator=generator)
+
+    return Record(
+        **{
+            "tokens": torch.tensor([tokens]),
+            "logprob": -drawn(),
+            "plain_logprob": -drawn(),
+            "entropy": drawn(),
+            "first": drawn(8)[:, 0],
+            "var": drawn(layers, heads),
+            "image_attention": drawn(16),
+            "text_attention": drawn(),
+            **fields,
         }
     )

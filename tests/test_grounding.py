@@ -1,23 +1,21 @@
-"""Object words, their scores and their ranks."""
+"""Object words, the tokens that wrote them, and how much to doubt each."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import random
 
 import pytest
-import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from seesay.engine import Record
-from seesay.errors import InputError, ModelError
-from seesay.grounding import Reference, Vocabulary, Word, read
-from seesay.grounding.reading import decode
-from seesay.grounding.risk import MARK, MARK_PROBABILITY, REFERENCE_FILE, weigh
-from seesay.grounding.scores import alignment, score_token, svar_layers, tokens_of
+from seeing import calibration, logistic, record
+from seesay.errors import InputError
+from seesay.grounding import Vocabulary, Word, read
+from seesay.grounding.reading import checked, decode
+from seesay.grounding.risk import MARK_PROBABILITY, weigh
+from seesay.grounding.scores import alignment, tokens_of
 
 COCO = Vocabulary.coco()
 
@@ -159,38 +157,7 @@ def test_alignment_of_a_decoder_that_rewrites_its_end() -> None:
     assert alignment([]) == []
 
 
-# ---- scores --------------------------------------------------------------------------------
-
-
-def record(tokens: list[int], layers: int = 4, heads: int = 2) -> Record:
-    generator = torch.Generator().manual_seed(3)
-    shape = (1, len(tokens))
-    return Record(
-        tokens=torch.tensor([tokens]),
-        logprob=-torch.rand(shape, generator=generator),
-        plain_logprob=-torch.rand(shape, generator=generator),
-        entropy=torch.rand(shape, generator=generator),
-        var=torch.rand(*shape, layers, heads, generator=generator),
-        image_attention=torch.rand(*shape, 16, generator=generator),
-    )
-
-
-@pytest.mark.parametrize(
-    ("layers", "expected"), [(32, (5, 18)), (40, (6, 22)), (8, (1, 4)), (4, (0, 2)), (1, (0, 0))]
-)
-def test_svar_layers_follow_relative_depth(layers: int, expected: tuple[int, int]) -> None:
-    assert svar_layers(layers) == expected
-
-
-def test_scores_of_a_token_by_hand() -> None:
-    made = record([5, 6, 7])
-    scores = score_token(made, 0, 1, (1, 2))
-    by_hand = sum(made.var[0, 1, layer, head].item() / 2 for layer in (1, 2) for head in (0, 1))
-    assert scores["svar"] == pytest.approx(by_hand, abs=1e-6)
-    assert scores["logprob"] == made.plain_logprob[0, 1].item()  # the model's own, not the fold's
-    assert scores["entropy"] == made.entropy[0, 1].item()
-    with pytest.raises(InputError, match="layers 1 to 4 are outside the model's 4 layers"):
-        score_token(made, 0, 1, (1, 4))
+# ---- from a record to words ----------------------------------------------------------------
 
 
 def test_reading_stops_at_the_end_of_the_text_and_scores_first_tokens() -> None:
@@ -198,7 +165,7 @@ def test_reading_stops_at_the_end_of_the_text_and_scores_first_tokens() -> None:
     ids = tokenizer("a fork, cats", add_special_tokens=False)["input_ids"]
     made = record([*ids, 0, 0])
     reading = read(
-        made, 0, tokenizer=tokenizer, end_ids=frozenset([0]), vocabulary=COCO, reference=None
+        made, 0, tokenizer=tokenizer, end_ids=frozenset([0]), vocabulary=COCO, calibration=None
     )
     assert reading.text == "a fork, cats"
     assert reading.ended
@@ -209,76 +176,14 @@ def test_reading_stops_at_the_end_of_the_text_and_scores_first_tokens() -> None:
     assert tokenizer.decode([ids[cats.token]]) == "ca"  # its first piece, not the last one
     assert cats.scores["logprob"] == made.plain_logprob[0, cats.token].item()
     assert (fork.scores["position"], cats.scores["position"]) == (0, 1)
-    cut = read(made, 0, tokenizer=tokenizer, end_ids=frozenset(), vocabulary=COCO, reference=None)
+    cut = read(made, 0, tokenizer=tokenizer, end_ids=frozenset(), vocabulary=COCO, calibration=None)
     assert not cut.ended
 
 
-# ---- ranks ---------------------------------------------------------------------------------
+# ---- how much to doubt ---------------------------------------------------------------------
 
 
-def true_scores(count: int, seed: int = 0) -> list[dict[str, float]]:
-    rng = random.Random(seed)
-    return [
-        {"logprob": math.log(rng.random() + 1e-9), "svar": rng.gauss(1, 0.2)} for _ in range(count)
-    ]
-
-
-def reference(count: int = 4000, revision: str | None = "r1") -> Reference:
-    return Reference.fit(
-        true_scores(count), model="m", revision=revision, layers=(0, 2), made_from="a test"
-    )
-
-
-def test_risk_is_a_rank_among_true_mentions() -> None:
-    fitted = reference()
-    fresh = [fitted.risk(scores) for scores in true_scores(4000, seed=1)]
-    # Ranks of more true mentions are uniform, so the mark takes about 1 - MARK of them.
-    assert sum(risk >= MARK for risk in fresh) / len(fresh) == pytest.approx(1 - MARK, abs=0.02)
-    assert sum(risk < 0.5 for risk in fresh) / len(fresh) == pytest.approx(0.5, abs=0.03)
-
-
-def test_risk_falls_with_probability_and_with_attention_and_stays_in_range() -> None:
-    fitted = reference()
-    grid = [[fitted.risk({"logprob": lp, "svar": sv}) for sv in (0.2, 0.9, 1.1, 1.8)]
-            for lp in (-9.0, -2.0, -0.5, -0.01)]  # fmt: skip
-    for row in grid:
-        assert row == sorted(row, reverse=True)
-    for column in zip(*grid, strict=True):
-        assert list(column) == sorted(column, reverse=True)
-    assert fitted.risk({"logprob": -99.0, "svar": -9.0}) == 1.0
-    assert fitted.risk({"logprob": 0.0, "svar": 9.0}) == 0.0
-    assert fitted.risk({"logprob": math.nan, "svar": math.nan}) == 1.0  # no evidence, full doubt
-
-
-def test_reference_round_trip_and_revision(tmp_path) -> None:
-    fitted = reference()
-    (tmp_path / REFERENCE_FILE).write_text(fitted.model_dump_json(), encoding="utf-8")
-    assert Reference.find(tmp_path, "r1") == fitted
-    assert Reference.find(tmp_path, "r2") is None  # other weights: its ranks would mean nothing
-    assert Reference.find(tmp_path / "elsewhere", "r1") is None
-    assert "not probabilities" in str(fitted)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda r: "{",
-        lambda r: "[]",
-        lambda r: json.dumps({**r, "svar": r["svar"][::-1]}),
-        lambda r: json.dumps({**r, "logprob": []}),
-        lambda r: json.dumps({k: v for k, v in r.items() if k != "doubt"}),
-        lambda r: json.dumps({**r, "mentions": 0}),
-    ],
-)
-def test_a_damaged_reference_is_refused_with_a_remedy(tmp_path, damage) -> None:
-    file = tmp_path / REFERENCE_FILE
-    file.write_text(damage(reference().model_dump(mode="json")), encoding="utf-8")
-    with pytest.raises(ModelError, match="make it anew") as caught:
-        Reference.find(tmp_path, "r1")
-    assert "\n" not in str(caught.value)
-
-
-def test_without_reference_ranks_stay_within_the_text() -> None:
+def test_without_calibration_ranks_stay_within_the_text() -> None:
     text = "cat dog cow"
     words = [Word("cat", 0, 3), Word("dog", 4, 7), Word("cow", 8, 11)]
     logprobs = [-0.1, -5.0, -1.0]
@@ -294,18 +199,48 @@ def test_without_reference_ranks_stay_within_the_text() -> None:
     assert {m.risk for m in same} == {0.5}
 
 
-def test_with_reference_the_mark_is_the_rank() -> None:
-    fitted = reference()
+def test_an_object_has_the_risk_of_its_first_mention() -> None:
+    """Later mentions repeat the text and look safe whether or not the object is there."""
+    text = "cat dog cats"
+    words = [Word("cat", 0, 3), Word("dog", 4, 7), Word("cat", 8, 12)]
+    scores = [{"logprob": lp, "svar": 1.0} for lp in (-3.0, -1.0, -0.001)]
+    for fitted in (None, calibration()):
+        cat, dog, again = weigh(text, words, [0, 1, 2], scores, fitted)
+        assert (again.risk, again.doubtful) == (cat.risk, cat.doubtful)
+        assert cat.risk > dog.risk
+        assert cat.doubtful
+        assert [m.scores["position"] for m in (cat, dog, again)] == [0, 1, 2]
+        assert again.scores["logprob"] == -0.001  # its own scores stay
+
+
+def test_a_calibrated_risk_is_the_logistic_and_marks_from_its_threshold_on() -> None:
+    fitted = calibration(single=logistic(("svar", "position"), (-2.0, 0.5), threshold=0.4))
     words = [Word("cat", 0, 3), Word("dog", 4, 7)]
-    scores = [{"logprob": -0.01, "entropy": 0.1, "svar": 1.4},
-              {"logprob": -6.0, "entropy": 2.0, "svar": 0.6}]  # fmt: skip
-    cat, dog = weigh("cat dog", words, [0, 1], scores, fitted)
-    assert not cat.doubtful
-    assert dog.doubtful
-    assert dog.risk >= MARK > cat.risk
-    # Just above the mark and just below it.
-    steps = [{"logprob": -k / 100, "entropy": 0.1, "svar": 1.0} for k in range(1, 900)]
-    mentions = [weigh("cat", words[:1], [0], [step], fitted)[0] for step in steps]
-    assert {m.doubtful for m in mentions} == {True, False}
-    assert all(m.doubtful == (m.risk >= MARK) for m in mentions)
-    assert any(MARK <= m.risk < MARK + 0.05 for m in mentions)
+    for svar in (-1.0, 0.0, 0.3, 0.5, 2.0):
+        scores = [{"logprob": -9.0, "svar": svar}, {"logprob": -9.0, "svar": svar}]
+        for k, mention in enumerate(weigh("cat dog", words, [0, 1], scores, fitted)):
+            by_hand = 1 / (1 + math.exp(2 * svar / 2 - 0.5 * k / 2))
+            assert mention.risk == pytest.approx(by_hand, abs=1e-12)
+            assert mention.doubtful == (by_hand >= 0.4)
+            assert mention.calibrated
+
+
+def test_a_checked_word_is_weighed_by_the_checked_model_and_keeps_what_it_looked_at() -> None:
+    fitted = calibration(checked=logistic(("self_check",), (-2.0,), threshold=0.9))
+    tokenizer = byte_tokenizer()
+    ids = tokenizer("a fork, cats", add_special_tokens=False)["input_ids"]
+    reading = read(
+        record([*ids, 0]), 0, tokenizer=tokenizer, end_ids=frozenset([0]), vocabulary=COCO,
+        calibration=fitted,
+    )  # fmt: skip
+    fork, cats = checked(reading, {"fork": 0.02}, fitted).mentions
+    before, _ = reading.mentions
+    assert fork.scores == {**before.scores, "self_check": 0.02}
+    assert fork.risk == pytest.approx(1 / (1 + math.exp(math.log(0.02 / 0.98))), abs=1e-9)
+    assert fork.doubtful
+    assert fork.layers == before.layers
+    assert fork.own_layers == before.own_layers is not None
+    assert cats == reading.mentions[1]  # not asked after: the single model still weighs it
+    ranked = checked(reading, {"fork": 0.02, "cat": 0.9}, None).mentions
+    assert not any(mention.calibrated for mention in ranked)
+    assert {mention.risk for mention in ranked} == {0.0, 1.0}
