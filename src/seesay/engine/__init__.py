@@ -8,7 +8,11 @@
 `switch`                which attention function the decoder runs on
 `streams`               second images: doubled batches, caches that follow beams, folded logits
 `compaction`            cache entries kept, merged and dropped
-`readout` `gradient`    what a generation leaves behind; an attention map and a score's gradient
+`record` `readout`      what a generation leaves behind; how it is taken, step by step
+`step` `deep`           one step of it; what hidden states and the places of patches tell
+`recording`             generations and readings with a readout
+`fork` `layout`         other questions about a picture that is cached; one forward's tensors
+`gradient`              an attention map and a score's gradient
 ======================  ========================================================================
 """
 
