@@ -30,16 +30,16 @@ class Account:
 @dataclass(frozen=True)
 class Panel:
     """A picture and the accounts of it. `present` are the objects known to be there, if anybody
-    knows; only then can a word be called invented. `question` is what was asked; `sight` is how the model
-    saw the picture, which says where heat maps lie on it."""
+    knows; only then can a word be called invented. `question` is what was asked; `sight`, how the
+    model saw the picture, says where heat maps lie on it."""
 
     title: str
     accounts: Sequence[Account]
     picture: Image | None = None
     present: frozenset[str] | None = None
     question: str | None = None
-    sight: Sight | None = None
     note: str = field(default="")
+    sight: Sight | None = None
 
 
 @dataclass(frozen=True)

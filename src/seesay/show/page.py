@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seesay.errors import InputError
-from seesay.show.account import Panel, invented, is_invented, named, pieces, repeats, totals
+from seesay.show import meaning
+from seesay.show.account import Panel, invented, named, totals
+from seesay.show.cards import first_choice, shown
+from seesay.show.inline import data_uri
 from seesay.show.terminal import printable
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from PIL.Image import Image
-
-LONGEST_SIDE = 1280
-"""Pictures are inlined at most this many pixels wide or high."""
 
 
 def render(
@@ -35,12 +35,17 @@ def render(
     Args:
         panels: pictures with their accounts.
         lead: a sentence or two under the title.
-        protocol: how the texts were made, printed at the foot.
+        protocol: how the texts were made, printed at the foot; its "risk" stands at the head too.
     """
+    views = shown(panels)
+    mentions = [m for panel in panels for account in panel.accounts for m in account.mentions]
     return _template().render(
         title=title,
         lead=lead,
-        panels=panels,
+        panels=views,
+        first=first_choice(views),
+        ranked=not all(mention.calibrated for mention in mentions),
+        scale=(protocol or {}).get("risk"),
         totals=totals(panels) if len(panels) > 1 else [],
         protocol=_rows(protocol or {}),
         truth_known=any(panel.present is not None for panel in panels),
@@ -79,17 +84,6 @@ def writable(path: str | Path) -> Path:
     return target
 
 
-def data_uri(picture: Image) -> str:
-    """The picture inlined: photographs as JPEG, small drawings as PNG."""
-    kept = picture.convert("RGB")
-    kept.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    small = max(kept.size) <= 256
-    buffer = io.BytesIO()
-    kept.save(buffer, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 88}))
-    kind = "png" if small else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
 @lru_cache
 def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -102,15 +96,26 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["clean"] = printable
+    script = _part("page.js")
     environment.globals.update(
         data_uri=data_uri,
-        pieces=pieces,
-        repeats=repeats,
         invented=invented,
         named=named,
-        is_invented=is_invented,
+        share=meaning.share,
+        css=_part("page.css"),
+        script=script,
+        digest=digest(script),
     )
     return environment.get_template("page.html")
+
+
+def digest(script: str) -> str:
+    """What a page's security policy names the one script by that may run in it."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _part(name: str) -> str:
+    return files("seesay.show").joinpath(name).read_text(encoding="utf-8")
 
 
 def _rows(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:

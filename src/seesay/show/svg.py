@@ -12,7 +12,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from seesay.show.page import data_uri
+from seesay.show.inline import data_uri
 from seesay.show.terminal import printable
 
 if TYPE_CHECKING:

@@ -1,0 +1,135 @@
+"""What the page shows of each object word, and of several texts beside each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seesay.grounding import Mention
+from seesay.show import meaning
+from seesay.show.account import Account, Panel, Piece, is_invented, pieces, repeats
+from seesay.show.curve import curve
+from seesay.show.heat import Ground, Heat, heat
+from seesay.show.meaning import Fact
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """One object word: its place on the page, its doubt, its scores, where the model looked.
+
+    `invented` is None where nobody knows what is in the picture, `heat` where the model's patch
+    order is not known; `curve` is an SVG, empty where the layers were not recorded.
+    """
+
+    id: str
+    mention: Mention
+    invented: bool | None
+    facts: Sequence[Fact]
+    heat: Heat | None
+    curve: str
+
+    @property
+    def risk(self) -> str:
+        return meaning.risk(self.mention)
+
+    @property
+    def verdict(self) -> str:
+        return meaning.verdict(self.mention)
+
+    @property
+    def marks(self) -> tuple[str, str]:
+        """What stands before and behind the word, so that its doubt needs no colour."""
+        return ("[", "?]") if self.mention.doubtful else ("", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """One account as the page shows it: its text in pieces, those that name an object with a card.
+    `same` is the label of an earlier account that says the same; scores may differ."""
+
+    id: str
+    account: Account
+    same: str | None
+    words: Sequence[tuple[Piece, Card | None]]
+
+    @property
+    def cards(self) -> list[Card]:
+        return [card for _, card in self.words if card is not None]
+
+    @property
+    def scores(self) -> list[str]:
+        """The names of all scores that any of its words has."""
+        return list(dict.fromkeys(name for m in self.account.mentions for name in m.scores))
+
+    @property
+    def doubts(self) -> int:
+        return sum(mention.doubtful for mention in self.account.mentions)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One panel as the page shows it."""
+
+    id: str
+    panel: Panel
+    ground: Ground | None
+    told: Sequence[Told]
+
+    @property
+    def objects(self) -> list[str]:
+        """Every object that any of the texts names, in the order of naming."""
+        accounts = self.panel.accounts
+        return list(dict.fromkeys(m.name for one in accounts for m in one.mentions))
+
+    def card(self, told: Told, name: str) -> Card | None:
+        """The card of the most doubtful word for the object `name` in a text, if it says one."""
+        cards = [card for card in told.cards if card.mention.name == name]
+        return max(cards, key=lambda card: card.mention.risk, default=None)
+
+
+def shown(panels: Sequence[Panel]) -> list[Shown]:
+    """All panels with ids that are unique on the page."""
+    return [_shown(panel, f"{k}") for k, panel in enumerate(panels, 1)]
+
+
+def first_choice(panels: Sequence[Shown]) -> str | None:
+    """The id of the card that stands open at first: the first text's most doubtful word, where the
+    page has one text; None where there is more to see first."""
+    if len(panels) != 1 or len(panels[0].told) != 1:
+        return None
+    cards = panels[0].told[0].cards
+    return max(cards, key=lambda card: card.mention.risk).id if cards else None
+
+
+def _shown(panel: Panel, number: str) -> Shown:
+    ground = Ground.of(panel.picture, panel.sight)
+    told = []
+    for k, account in enumerate(panel.accounts):
+        same = repeats(account, panel.accounts[:k])
+        told.append(_told(account, same, panel, f"{number}-{k + 1}"))
+    return Shown(f"picture-{number}", panel, ground, told)
+
+
+def _told(account: Account, same: str | None, panel: Panel, number: str) -> Told:
+    mentions = list(account.mentions)
+    curves = [mention.layers for mention in mentions]
+    known = [value for values in curves if values for value in values if math.isfinite(value)]
+    words: list[tuple[Piece, Card | None]] = []
+    k = 0
+    for piece in pieces(account, panel.present):
+        if (mention := piece.mention) is None:
+            words.append((piece, None))
+            continue
+        own, others = curves[k], [c for i, c in enumerate(curves) if c and i != k]
+        k += 1
+        card = Card(
+            id=f"word-{number}-{k}",
+            mention=mention,
+            invented=None if panel.present is None else is_invented(mention, panel.present),
+            facts=meaning.facts(mention.scores),
+            heat=None if mention.heatmap is None else heat(mention.heatmap),
+            curve=curve(own, others, max(known, default=1.0)) if own else "",
+        )
+        words.append((piece, card))
+    return Told(f"text-{number}", account, same, words)

@@ -1,0 +1,98 @@
+"""Scores in words: what a number says to somebody who has never heard its name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from seesay.grounding import Mention
+
+
+class Fact(NamedTuple):
+    """One score of a word: what it is about, what it says, and its technical name and value."""
+
+    about: str
+    says: str
+    name: str
+
+
+class _Meaning(NamedTuple):
+    about: str
+    says: Callable[[float], str]
+    name: str
+
+
+def facts(scores: Mapping[str, float]) -> list[Fact]:
+    """Every score that is a number, the known ones explained and in a fixed order."""
+    known = [name for name in _MEANINGS if name in scores]
+    found = []
+    for name in [*known, *sorted(scores.keys() - _MEANINGS.keys())]:
+        value = scores[name]
+        if math.isnan(value):
+            continue
+        if name in _MEANINGS:
+            about, says, technical = _MEANINGS[name]
+            found.append(Fact(about, says(value), f"{technical} {value:.3g}"))
+        else:
+            found.append(Fact(name.replace("_", " "), f"{value:.3g}", name))
+    return found
+
+
+def verdict(mention: Mention) -> str:
+    """What the risk of a word says, in a sentence; a rank is never called a chance."""
+    if mention.calibrated:
+        sentence = (
+            f"Of 100 words with such evidence, about {100 * mention.risk:.0f} name something that "
+            "is not in the picture."
+        )
+    else:
+        sentence = (
+            f"Its evidence ranks at {mention.risk:.2f} on a scale from 0, the best supported, to "
+            "1, the least. A rank is no probability."
+        )
+    return sentence
+
+
+def risk(mention: Mention) -> str:
+    """The risk as short as a label has room for: a chance in percent, or a rank."""
+    return share(mention.risk) if mention.calibrated else f"{mention.risk:.2f}"
+
+
+def share(value: float) -> str:
+    """A share from 0 to 1 in percent, small ones with more digits."""
+    if value == 0:
+        return "0 %"
+    if value < 0.001:
+        return "under 0.1 %"
+    if value < 0.1:
+        return f"{100 * value:.1f} %"
+    return "over 99 %" if 0.99 < value < 1 else f"{100 * value:.0f} %"
+
+
+def _choices(entropy: float) -> str:
+    count = math.exp(entropy)
+    if count < 1.5:
+        return "hardly anything else came into question"
+    return f"as open as between {count:.0f} equally likely words"
+
+
+_MEANINGS = {
+    "logprob": _Meaning(
+        "How sure the model was of this word",
+        lambda value: share(math.exp(value)),
+        "log-probability",
+    ),
+    "entropy": _Meaning("How open the choice was", _choices, "entropy"),
+    "svar": _Meaning(
+        "Attention to the picture, middle layers added up",
+        lambda value: f"{value:.2f}",
+        "SVAR",
+    ),
+    "position": _Meaning(
+        "Place in the text; later words are wrong more often",
+        lambda value: f"object word no. {value + 1:.0f}",
+        "position",
+    ),
+}
