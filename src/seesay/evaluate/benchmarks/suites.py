@@ -14,6 +14,7 @@ from seesay.errors import InputError, nearest
 from seesay.evaluate.benchmarks.amber import AmberGenerative
 from seesay.evaluate.benchmarks.amber_yes_no import AmberDiscriminative
 from seesay.evaluate.benchmarks.chair import Chair
+from seesay.evaluate.benchmarks.hub import hub_folder, is_hub
 from seesay.evaluate.benchmarks.listed import Listed
 from seesay.evaluate.benchmarks.mme import Mme
 from seesay.evaluate.benchmarks.pope import SAMPLINGS, SOURCES, Pope
@@ -114,8 +115,9 @@ def suite(text: str, *, data: Data = None, limit: int | None = None) -> list[Lis
         text: names of `SUITES`, separated by commas; options in brackets: "toy,
             pope(parser=lmms-eval), chair(scorer=nltk, size=100)". An option of a group goes to
             those of its members that have it.
-        data: a folder (its subfolder `pope`, `chair`, ... if there is one, else itself), or one
-            folder for each of these names. `pope(folder='/a', images='/b')` wins over it.
+        data: a folder (its subfolder `pope`, `chair`, ... if there is one, else itself), "hub" for
+            a copy on the Hugging Face Hub (see `hub`), or one of either for each of these names.
+            `pope(folder='/a', images='/b')` wins over it.
         limit: only the first so many samples of each benchmark.
 
     Raises:
@@ -189,7 +191,7 @@ def _build(name: str, options: Mapping[str, Any], data: Data, limit: int | None)
         leaf = _LEAVES[member]
         given = {o: _checked(name, o, v, leaf) for o, v in options.items() if o in leaf.options}
         if "folder" in leaf.options:
-            given.setdefault("folder", _folder(member, data))
+            given["folder"] = _folder(member, given.get("folder", data))
         make: Callable[..., Listed] = partial(leaf.kind, **leaf.fixed)
         benchmarks.append(make(**given, limit=limit))
     return benchmarks
@@ -216,6 +218,8 @@ def _folder(member: str, data: Data) -> Path:
             f"{member} needs a folder with its data: --data FOLDER or --data {root}=FOLDER, or "
             f"{root}(folder='FOLDER')"
         )
+    if is_hub(folder):
+        return hub_folder(root, folder)
     path = Path(folder).expanduser()
     below = path / root
     return below if not isinstance(data, Mapping) and below.is_dir() else path
