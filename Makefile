@@ -43,8 +43,8 @@ docs: $(READY)
 	$(BIN)/python docs/generate.py
 
 # Both runs go on where they stopped; the second adds sweeps to the first one's tables.
-METHODS := attention-lens; agla; eah; farsight; vasparse; vcd; pai; $(SUMS)
 SUMS := attention-lens + farsight; agla + attention-lens; agla + eah
+METHODS := attention-lens; agla; eah; farsight; vasparse; vcd; pai; $(SUMS)
 WORKERS ?= 1
 results: $(READY)
 	$(BIN)/seesay evaluate --suite toy --methods "$(METHODS)" --batch-size 32 \
