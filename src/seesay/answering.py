@@ -23,7 +23,7 @@ from seesay.engine.fork import Cost, Fork
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Reading, Vocabulary, read
 from seesay.grounding.questions import presence
-from seesay.grounding.reading import checked
+from seesay.grounding.reading import checked, written
 from seesay.grounding.self_check import ask_yes, yes_no_tokens
 from seesay.pictures import Opened
 from seesay.processors import chat_prompt
@@ -80,6 +80,8 @@ class _Batch:
             fork = Fork.after(session, self.inputs, asked.prompt) if asked.self_check else None
         record = _recorded(session)
         readings = [self._read(record, row) for row in range(len(self.pictures))]
+        if asked.on_text is not None and readings[0].text:
+            asked.on_text(readings[0].text, readings[0].mentions)
         readings, cost = self._checked(readings, fork)
         seconds = (time.perf_counter() - started) / len(readings)
         method = repr(asked.method)
@@ -118,7 +120,7 @@ class _Batch:
         )
 
     def _read(
-        self, record: Record, row: int, written: tuple[str, Sequence[tuple[int, int]]] | None = None
+        self, record: Record, row: int, given: tuple[str, Sequence[tuple[int, int]]] | None = None
     ) -> Reading:
         sight = self.sights[row]
         return read(
@@ -130,7 +132,7 @@ class _Batch:
             calibration=self.vlm.calibration,
             cells=None if sight is None else sight.cells,
             aggregate=self.asked.aggregate,
-            written=written,
+            given=given,
         )
 
     def _checked(
@@ -153,31 +155,31 @@ class _Batch:
         return again, fork.cost
 
     def _followers(self, session: Session) -> list[asking.Follow]:
-        """Who is told of each step."""
-        asked, told = self.asked, 0
-        followers: list[asking.Follow] = []
-        if (on_text := asked.on_text) is not None:
+        """Who is told of each step: `on_text`, of what has settled since it was last called."""
+        on_text, told = self.asked.on_text, 0
+        if on_text is None:
+            return []
+        tokenizer, words = self.vlm.processor.tokenizer, self.words[0]
+        held = asking.held_back(words)
 
-            def follow(new: Tensor) -> None:
-                nonlocal told
-                run = session.run
-                if run is None or run.readout is None:
-                    return
-                reading = self._read(run.readout.record(new), 0)
-                settled = len(reading.text) if reading.ended else asking.settled(reading.text)
-                if settled > told:
-                    told = settled
-                    said = [m for m in reading.mentions if m.span[1] <= settled]
-                    on_text(reading.text[:settled].rstrip(), said)
+        def follow(new: Tensor) -> None:
+            nonlocal told
+            settled = asking.settled(written(tokenizer, new[0].tolist()).strip(), words, held)
+            if settled <= told or session.run is None or session.run.readout is None:
+                return
+            told = settled
+            reading = self._read(session.run.readout.record(new), 0)
+            said = [mention for mention in reading.mentions if mention.span[1] <= settled]
+            on_text(reading.text[:settled].rstrip(), said)
 
-            followers.append(follow)
-        return followers
+        return [follow]
 
     def _tokens(self, text: str) -> tuple[Tensor, list[tuple[int, int]]]:
         """A given text's tokens behind the prompt, an end token last; and their characters.
 
         Raises:
             ModelError: a tokenizer that cannot say which characters a token stands for.
+            InputError: a text that holds one of the tokenizer's special tokens.
         """
         tokenizer = self.vlm.processor.tokenizer
         prompt, _ = chat_prompt(self.vlm.processor, self.asked.prompt)
@@ -191,6 +193,7 @@ class _Batch:
         coded = tokenizer(
             prompt + lead + text, add_special_tokens=False, return_offsets_mapping=True
         )
+        self._refuse_marks(text)
         start = len(prompt) + len(lead)
         both = [
             (token, (max(first - start, 0), last - start))
@@ -202,6 +205,15 @@ class _Batch:
         ends = sorted(self.asked.end_ids(self.vlm.model))
         ids = [token for token, _ in both] + ends[:1]
         return torch.tensor(ids), [span for _, span in both]
+
+    def _refuse_marks(self, text: str) -> None:
+        tokenizer = self.vlm.processor.tokenizer
+        for mark in tokenizer.all_special_tokens:
+            if mark in text:
+                raise InputError(
+                    f"the text holds {mark!r}, which this model reads as a mark and not as words; "
+                    "leave it out"
+                )
 
     def _seen(
         self,

@@ -41,7 +41,9 @@ class Options(TypedDict, total=False):
         batch_size: pictures at once. Default 8.
         on_token: called with (tokens so far, the most there can be) after each step.
         on_text: called with (text, mentions) whenever words of the text are settled: what it was
-            called with is never taken back. One picture and no beams.
+            called with is never taken back, but for ranks: they change with each word, while
+            calibrated risks stay (those after a self-check come at the end). The last call brings
+            the whole text. One picture and no beams.
         self_check: ask the model, in a dialogue of its own on the encoded picture, whether each
             object it named is there; `self_check` is then among the scores. Default False.
         deep: read hidden states too, for the scores `confidence`, `consistency`, `grouped` and
@@ -250,14 +252,30 @@ def explained() -> Iterator[None]:
         raise InputError(f"the model cannot generate this way: {error}") from error
 
 
-def settled(text: str) -> int:
-    """How much of a text that still grows will not change its meaning: its last two words may yet
-    become part of a longer name ("hot" of "hot dog")."""
+def settled(text: str, vocabulary: Vocabulary, held: int) -> int:
+    """How many characters of a text that still grows will keep their object words.
+
+    Its last words may yet become part of a longer name ("hot" of "hot dog"), and a tagger, which
+    has no list of names, reads by the sentence.
+
+    Args:
+        held: `held_back` of the vocabulary.
+    """
+    if not vocabulary.classes:
+        ends = list(re.finditer(r"[.!?](?=\s)", text))
+        return ends[-1].end() if ends else 0
     words = list(re.finditer(r"\S+", text))
-    return words[-_HELD_BACK].start() if len(words) > _HELD_BACK else 0
+    if len(words) <= held:
+        return 0
+    found = words[-held].start()
+    inside = [word.start for word in vocabulary.find(text) if word.start < found < word.end]
+    return min([found, *inside])
 
 
-_HELD_BACK = 2
+def held_back(vocabulary: Vocabulary) -> int:
+    """Words of a vocabulary's longest name; at least two, since the last may not be whole yet."""
+    names = (*vocabulary.surfaces, *vocabulary.ignored)
+    return max(2, *(len(re.split(r"[\s-]+", name)) for name in names)) if names else 2
 
 
 class _Watcher(StoppingCriteria):  # type: ignore[misc]

@@ -64,12 +64,13 @@ def load(
     local = folder.is_dir()
     commit = _digest(folder) if local else getattr(model.config, "_commit_hash", None)
     bundled = local and folder.resolve() == toy.MODEL_DIR.resolve()
-    found = Calibration.find(str(id_or_folder), folder if local else None, commit)
+    name = BUNDLED if bundled else str(id_or_folder)
+    found = Calibration.find(name, folder if local else None, commit)
     return VLM(
         model,
         processor,
         view,
-        id=BUNDLED if bundled else str(id_or_folder),
+        id=name,
         revision=commit,
         calibration=found.calibration,
         remark=found.remark,

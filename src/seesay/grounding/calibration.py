@@ -2,8 +2,8 @@
 
 A calibration belongs to one model at one revision. It holds the layers whose attention tells true
 from invented words, a small logistic model on a word's scores (and a second one for words that were
-also self-checked), and how reliable both were on pictures they had not seen. It lies in the model's
-folder, or in the user's data folder for models from the Hub; `Calibration.find` looks in both.
+also self-checked), and how reliable both were on pictures they had not seen. It lies in the user's
+data folder, or beside the weights in the model's own; `Calibration.find` looks in both.
 """
 
 from __future__ import annotations
@@ -143,6 +143,13 @@ class Calibration(BaseModel):
     checked: Logistic | None = None
     versions: dict[str, str]
 
+    @model_validator(mode="after")
+    def _fits(self) -> Calibration:
+        first, last = self.layers
+        if not 0 <= first <= last < len(self.by_layer):
+            raise ValueError(f"layers {first} to {last} of {len(self.by_layer)}")
+        return self
+
     def __str__(self) -> str:
         return (
             f"probability that the object is not there, calibrated on {self.words} object words "
@@ -170,19 +177,26 @@ class Calibration(BaseModel):
 
     @staticmethod
     def find(model: str, folder: Path | None, revision: str | None) -> Found:
-        """The calibration of a model, from its folder or the user's data folder."""
+        """The calibration of a model at a revision, from the first place that has one.
+
+        Args:
+            folder: the model's own folder, if it has one.
+
+        Raises:
+            ModelError: a file in one of the places is no calibration.
+        """
+        remark = ""
         for path in places(model, folder):
             if not path.is_file():
                 continue
             calibration = Calibration.read(path)
             if calibration.revision == revision:
                 return Found(calibration, "")
-            return Found(
-                None,
+            remark = remark or (
                 f"{path} was made with revision {calibration.revision} of this model, not with "
-                f"{revision}; ranks are shown, run `seesay calibrate` anew",
+                f"{revision}; ranks are shown, run `seesay calibrate` anew"
             )
-        return Found(None, "")
+        return Found(None, remark)
 
 
 class Found:
@@ -193,15 +207,17 @@ class Found:
 
 
 def places(model: str, folder: Path | None) -> list[Path]:
-    """Where a model's calibration may lie, first choice first.
+    """Where a model's calibration may lie, first choice first: what somebody has measured with
+    pictures of their own wins over what came with the weights.
 
     Args:
         folder: the model's own folder, if it has one.
     """
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    name = re.sub(r"[^\w.-]+", "--", str(folder.resolve()) if folder else model).strip("-.")
+    whole = str(Path(model).resolve()) if Path(model).is_dir() else model
+    name = re.sub(r"[^\w.-]+", "--", whole).strip("-.")
     own = [folder / CALIBRATION_FILE] if folder else []
-    return [*own, Path(base) / "seesay" / "calibrations" / f"{name}.json"]
+    return [Path(base) / "seesay" / "calibrations" / f"{name}.json", *own]
 
 
 def _reason(error: Exception) -> str:

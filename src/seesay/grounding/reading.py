@@ -49,7 +49,7 @@ def read(
     calibration: Calibration | None,
     cells: Tensor | None = None,
     aggregate: Aggregate = "first",
-    written: tuple[str, Sequence[tuple[int, int]]] | None = None,
+    given: tuple[str, Sequence[tuple[int, int]]] | None = None,
 ) -> Reading:
     """Row `row` of a record as text.
 
@@ -58,11 +58,11 @@ def read(
         calibration: also gives SVAR's layers. Without it they go by relative depth.
         cells: (rows, columns) the image token of each patch, for heat maps.
         aggregate: from a word's tokens to its scores, see `score_word`.
-        written: the text and its tokens' characters, where the text was given and not generated.
+        given: the text and its tokens' characters, where it was not generated.
     """
     ids = [int(token) for token in record.tokens[row]]
     length = next((k for k, token in enumerate(ids) if token in end_ids), len(ids))
-    text, spans = written or decode(tokenizer, ids[:length])
+    text, spans = given or decode(tokenizer, ids[:length])
     tokens = tuple(
         Token(ids[k], spans[k], float(record.plain_logprob[row, k])) for k in range(length)
     )
@@ -123,10 +123,7 @@ def _looked(mention: Mention, record: Record, row: int, cells: Tensor | None) ->
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
     """The text of `ids` without surrounding white space, and the characters that each wrote."""
-    prefixes = [
-        tokenizer.decode(ids[: k + 1], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        for k in range(len(ids))
-    ]
+    prefixes = [written(tokenizer, ids[: k + 1]) for k in range(len(ids))]
     whole = prefixes[-1] if prefixes else ""
     text = whole.strip()
     shift = len(whole) - len(whole.lstrip())
@@ -135,3 +132,9 @@ def decode(tokenizer: Any, ids: Sequence[int]) -> tuple[str, list[tuple[int, int
         for start, end in alignment(prefixes)
     ]
     return text, spans
+
+
+def written(tokenizer: Any, ids: Sequence[int]) -> str:
+    """What tokens wrote, special ones left out."""
+    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text
