@@ -17,6 +17,7 @@ from seesay.asking import Options
 from seesay.errors import InputError, MethodError
 from seesay.folder import ERROR_SCHEMA, Describing, Folder, describe_folder
 from seesay.grounding import Vocabulary
+from seesay.methods import FarSight
 from seesay.models import ModelView
 from seesay.vlm import VLM, load
 
@@ -141,6 +142,22 @@ def test_drawn_texts_do_not_depend_on_where_a_run_was_stopped(bundled, photos) -
     whole = [(row["picture"], row["text"]) for row in job.rows()]
     later = [(row["picture"], row["text"]) for row in job.rows(done={"a.PNG", "sub/c.png"})]
     assert later == [pair for pair in whole if pair[0] not in {"a.PNG", "sub/c.png"}]
+
+
+def test_a_method_that_acts_otherwise_in_a_batch_gets_one_picture_at_a_time(
+    bundled, photos, monkeypatch
+) -> None:
+    sizes = []
+    plain = VLM.describe
+    monkeypatch.setattr(
+        VLM, "describe", lambda vlm, one, **how: sizes.append(len(one)) or plain(vlm, one, **how)
+    )
+    job = Describing(bundled, Folder.of(photos), options={**SHORT, "method": "farsight"})
+    assert len(list(job.rows())) == 5
+    assert sizes == [5]
+    monkeypatch.setattr(FarSight, "stands_aside", {"batch": "because"})
+    assert len(list(job.rows())) == 5
+    assert sizes == [5, 1, 1, 1, 1, 1]
 
 
 def test_no_more_pictures_than_a_batch_are_open_at_once(bundled, photos, monkeypatch) -> None:

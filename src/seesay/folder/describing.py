@@ -53,8 +53,9 @@ def describe_folder(
         folder: looked through with the folders in it; see `Folder.of` for what counts.
         out: the file. One that is there must be of the same folder, model, method, prompt and
             decoding; its rows are kept.
-        prompt, options: as for `VLM.describe`. With `do_sample` pictures are described singly, so
-            that a draw does not depend on where an earlier run was stopped.
+        prompt, options: as for `VLM.describe`. With `do_sample`, and under a method that acts
+            otherwise in a batch, pictures are described singly, so that no text depends on where
+            an earlier run was stopped.
         max_pixels: larger pictures are refused before they are decoded.
         on_progress: called with (pictures done, of how many) after each batch.
 
@@ -111,7 +112,10 @@ class Describing:
         left = [name for name in self.folder.pictures if name not in done]
         total = len(self.folder.pictures)
         asked, failed = self._asked, []
-        size = 1 if asked.decoding["do_sample"] else asked.batch_size
+        alone = asked.decoding["do_sample"] or any(
+            "batch" in {**part.refuses, **part.stands_aside} for part in asked.method.methods
+        )
+        size = 1 if alone else asked.batch_size
         for first in range(0, len(left), size):
             if on_progress is not None:
                 on_progress(total - len(left) + first, total)

@@ -82,8 +82,8 @@ class Answering:
     Attributes:
         vlm: the model.
         method: None is the plain model.
-        batch_size: dialogues at once. Where tokens are drawn they are answered singly, since a
-            batch draws other numbers.
+        batch_size: dialogues at once. Where tokens are drawn, or under a method that acts
+            otherwise in a batch, they are answered singly, so that company changes no answer.
     """
 
     vlm: VLM
@@ -125,7 +125,10 @@ class Answering:
         # Nested pictures are what every processor takes; a row without any is only taken alone.
         blind = [not any(_pictures(one)) for one in dialogues]
         replies: dict[int, Reply] = {}
-        size = 1 if how.temperature else self.batch_size
+        alone = how.temperature or any(
+            "batch" in {**part.refuses, **part.stands_aside} for part in asked.method.methods
+        )
+        size = 1 if alone else self.batch_size
         for kind in (True, False):
             rows = [row for row, is_blind in enumerate(blind) if is_blind is kind]
             for first in range(0, len(rows), size):
