@@ -102,7 +102,7 @@ def _template() -> Template:
         invented=invented,
         named=named,
         share=meaning.share,
-        css=_part("page.css"),
+        css=_part("look.css") + _part("page.css"),
         script=script,
         digest=digest(script),
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from seesay.evaluate.report import grids, plots, wording
 from seesay.evaluate.report.content import Report, settled
+from seesay.show.page import digest
 from seesay.show.terminal import printable
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 def render(report: Report, title: str = "Evaluation") -> str:
     """The page as text. Everything that a model or a user wrote is escaped."""
     script = files("seesay.evaluate.report").joinpath("sort.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _template().render(
         title=title,
         report=report,
@@ -28,7 +26,7 @@ def render(report: Report, title: str = "Evaluation") -> str:
         wording=wording,
         settled=settled,
         script=script,
-        digest=digest,
+        digest=digest(script),
     )
 
 

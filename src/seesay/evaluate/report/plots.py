@@ -37,12 +37,16 @@ class Axis:
     end: float
 
     @staticmethod
-    def over(values: Iterable[float], start: float, end: float) -> Axis:
-        """An axis that holds all values with a little room beside them."""
+    def over(values: Iterable[float], start: float, end: float, room: float = 0.08) -> Axis:
+        """An axis that holds all values, with room beside them as a share of their range."""
         known = [value for value in values if math.isfinite(value)]
         low, high = (min(known), max(known)) if known else (0.0, 1.0)
-        room = (high - low) * 0.08 or 1.0
-        return Axis(low - room, high + room, start, end)
+        beside = (high - low) * room or 1.0
+        return Axis(low - beside, high + beside, start, end)
+
+    def held(self, value: float) -> float:
+        """The place of a value, or the nearer end of the axis."""
+        return self.at(min(max(value, self.low), self.high))
 
     def at(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)
@@ -65,19 +69,20 @@ def trade(table: Table) -> str:
     if price is None or len(lines) + len(steps) < 2:
         return ""
     shown = [*lines, *(line for sweep in steps for line in sweep)]
-    xs = [end for line in shown for end in line.figures[price]]
-    ys = [end for line in shown for end in line.figures[table.headline]]
+    xs = [line.figures[price].value for line in shown]
+    ys = [line.figures[table.headline].value for line in shown]
     reached = min((x for x in xs if math.isfinite(x)), default=0.0)
     curve = [(x, y) for x, y in table.dropping if x >= reached]
     height = 320
-    x = Axis.over([*xs, *(a for a, _ in curve)], _LEFT, WIDTH - _RIGHT)
-    y = Axis.over([*ys, *(b for _, b in curve)], _TOP + height, _TOP)
+    x = Axis.over([*xs, *(a for a, _ in curve)], _LEFT, WIDTH - _RIGHT, 0.12)
+    y = Axis.over([*ys, *(b for _, b in curve)], _TOP + height, _TOP, 0.12)
     out = [*_grid(x, y), *_names(table, price, x, y)]
     out.append(_path([(x.at(a), y.at(b)) for a, b in curve], SOFT, dashed=True))
     for sweep in steps:
         places = [_place(line, table, price, x, y) for line in sweep]
         out.append(_path(places, BEFORE))
         out += [_dot(place, line, table, price) for place, line in zip(places, sweep, strict=True)]
+        out += [_end(place, line) for place, line in zip(places[-1:], sweep[-1:], strict=True)]
     entries = []
     for mark, line in enumerate(lines):
         at = _place(line, table, price, x, y)
@@ -217,8 +222,8 @@ def _cross(
     across: Interval, along: Interval, at: tuple[float, float], x: Axis, y: Axis
 ) -> Iterator[str]:
     if all(map(math.isfinite, (*across, *along))):
-        flat = f"M{x.at(across.low):.1f} {at[1]:.1f}H{x.at(across.high):.1f}"
-        tall = f"M{at[0]:.1f} {y.at(along.low):.1f}V{y.at(along.high):.1f}"
+        flat = f"M{x.held(across.low):.1f} {at[1]:.1f}H{x.held(across.high):.1f}"
+        tall = f"M{at[0]:.1f} {y.held(along.low):.1f}V{y.held(along.high):.1f}"
         yield f'<path d="{flat}{tall}" stroke="{SOFT}" stroke-opacity="0.5"/>'
 
 
@@ -233,6 +238,15 @@ def _path(places: Sequence[tuple[float, float]], colour: str, dashed: bool = Fal
 
 def _dot(at: tuple[float, float], line: Line, table: Table, price: str) -> str:
     return _circle(at, _said(line, table, price), BEFORE) if math.isfinite(sum(at)) else ""
+
+
+def _end(at: tuple[float, float], line: Line) -> str:
+    """The value of a sweep's last step, beside its dot."""
+    if line.swept is None or not math.isfinite(sum(at)):
+        return ""
+    method, _, value = line.swept
+    words, left = f"{method} {value:g}", at[0] > WIDTH / 2
+    return text(at[0] + (-7 if left else 7), at[1] + 14, words, "small", "end" if left else "start")
 
 
 def _circle(at: tuple[float, float], title: str, colour: str) -> str:
