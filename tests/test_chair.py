@@ -15,6 +15,7 @@ from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Sample
 from seesay.evaluate.benchmarks.captions import finished, split_sentences
 from seesay.evaluate.benchmarks.chair import Chair
+from seesay.evaluate.benchmarks.files import read_json
 
 DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CAPTIONS = DATA / "pope" / "captions_llava.json"
@@ -137,6 +138,24 @@ def test_images_by_list_by_chance_and_from_another_place(coco, tmp_path):
     listed.write_text("8\n")
     with pytest.raises(InputError, match="1 ids are not in the annotations, such as 8"):
         chair.samples()
+
+
+def test_validation_images_come_before_training_ones(coco):
+    """Five hundred of val2014 are the usual images, also where all annotations lie together."""
+    annotations = coco / "annotations"
+    for kind in ("instances", "captions"):
+        text = (annotations / f"{kind}_val2014.json").read_text()
+        (annotations / f"{kind}_train2014.json").write_text(text.replace('"id": 7', '"id": 8'))
+    assert [s.id for s in Chair(folder=str(coco)).samples()] == ["7", "9"]
+    for kind in ("instances", "captions"):
+        (annotations / f"{kind}_val2014.json").unlink()
+    assert [s.id for s in Chair(folder=coco).samples()] == ["8", "9"]
+
+
+def test_outlines_are_not_kept(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"annotations": [{"image_id": 1, "segmentation": [[1, 2]]}]}')
+    assert read_json(path, without=["segmentation"]) == {"annotations": [{"image_id": 1}]}
 
 
 def test_a_ready_list_of_objects(tmp_path):

@@ -99,10 +99,11 @@ class AmberGenerative(Listed):
     def score(self, samples: Sequence[Sample], answers: Mapping[str, Answer]) -> Score:
         """Count; `sample.truth` holds the words that are there and those to be tempted by."""
         words = self._words
-        nouns = self.nouns or VocabularyNouns(words.vocabulary)
+        vocabulary = frozenset(words.related).union(*words.related.values())
+        nouns = self.nouns or VocabularyNouns(vocabulary)
 
         def count(sample: Sample, answer: Answer) -> Counted:
-            named = [noun for noun in nouns(answer.text) if noun in words.vocabulary]
+            named = [noun for noun in nouns(answer.text) if noun in vocabulary]
             return self._count(sample, answer.text, named)
 
         return tally(samples, answers, COLUMNS, count)
@@ -177,10 +178,6 @@ class _Words(NamedTuple):
 
     related: Mapping[str, Sequence[str]]
     safe: frozenset[str]
-
-    @property
-    def vocabulary(self) -> frozenset[str]:
-        return frozenset(self.related).union(*self.related.values())
 
 
 class _Targets(NamedTuple):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from seesay.errors import InputError
 from seesay.evaluate.benchmarks.chair_words import NODES
@@ -41,14 +41,16 @@ class CocoImages:
 
 
 def annotation_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The instance and the caption files of a folder, or of its `annotations`.
+    """The instance and the caption files of a folder, or of its `annotations`: those of val2014,
+    the usual images, else any of 2014.
 
     Raises:
         InputError: either is missing.
     """
     found = []
     for kind in ("instances", "captions"):
-        patterns = [f"{place}{kind}_*2014.json" for place in ("", "annotations/")]
+        places = ("", "annotations/")
+        patterns = [f"{at}{kind}_{part}2014.json" for part in ("val", "*") for at in places]
         files = find_files(folder, patterns)
         if not files:
             others = [path.name for path in find_files(folder, ("*.pkl", "*.pickle"))]
@@ -101,8 +103,12 @@ def _file_names(content: dict[str, Any], path: Path) -> Iterator[tuple[int, str]
         yield image["id"], image["file_name"]
 
 
+# Outlines are nine tenths of the file, and nothing here needs them.
+_LARGE: Final = ("segmentation", "bbox")
+
+
 def _parts(path: Path, needed: Iterable[str]) -> dict[str, Any]:
-    content = read_json(path)
+    content = read_json(path, without=_LARGE)
     missing = [part for part in needed if not isinstance(content, dict) or part not in content]
     if missing:
         raise InputError(f"{path} is not in COCO's format: it has no {missing[0]!r}")

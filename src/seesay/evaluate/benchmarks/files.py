@@ -14,15 +14,23 @@ PICKLES = frozenset({".pkl", ".pickle", ".p", ".pt", ".pth", ".joblib", ".dill"}
 _PICKLED = b"\x80"  # how every pickle since protocol 2 begins; no JSON text can
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, without: Iterable[str] = ()) -> Any:
     """The content of a JSON file.
+
+    Args:
+        without: fields that are dropped while it is read, so that large ones are never held.
 
     Raises:
         InputError: missing, no JSON, or a pickle.
     """
     content = _content(path)
+    unwanted = frozenset(without)
+
+    def kept(found: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in found.items() if name not in unwanted}
+
     try:
-        return json.loads(content)
+        return json.loads(content, object_hook=kept if unwanted else None)
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); download it again") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,11 +32,17 @@ class Listed(Benchmark):
 
     Attributes:
         limit: only the first so many samples; None takes all.
+
+    Folders and files may be given as texts.
     """
 
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        for known in fields(self):
+            value = getattr(self, known.name, None)
+            if str(known.type).startswith("Path") and isinstance(value, str):
+                object.__setattr__(self, known.name, Path(value).expanduser())
         if self.limit is not None and self.limit < 1:
             raise InputError(f"limit={self.limit} leaves nothing to ask; give 1 or more")
 

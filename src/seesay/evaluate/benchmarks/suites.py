@@ -200,12 +200,10 @@ def _build(name: str, options: Mapping[str, Any], data: Data, limit: int | None)
 def _checked(name: str, option: str, value: Any, leaf: _Leaf) -> Any:
     """A value of the option's type; paths are written as texts."""
     wanted = leaf.options[option].removesuffix(" | None")
-    if wanted == "Path" and isinstance(value, str):
-        return Path(value).expanduser()
-    types = {"int": int, "bool": bool, "Path": Path}
-    kind = types.get(wanted, str)
+    kind = {"int": int, "bool": bool}.get(wanted, str)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        noun = {int: "a whole number", bool: "True or False", str: "a word"}.get(kind, "a path")
+        nouns = {"int": "a whole number", "bool": "True or False", "Path": "a path"}
+        noun = nouns.get(wanted, "a word")
         raise InputError(f"{name}: {option}={value!r} is not {noun}")
     return value
 
