@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from seesay.grounding import Mention
+from seesay.grounding import Mention, scores
 from seesay.show import meaning, page
 from seesay.show.account import Account, Panel
 from seesay.show.cards import first_choice, shown
@@ -120,6 +120,12 @@ def test_scores_are_said_in_words() -> None:
         "1.50",
         "object word no. 1",
     ]
+
+
+def test_every_score_there_is_has_its_words() -> None:
+    for name in [*scores.SCORES, "position", "token", "self_check"]:
+        (fact,) = meaning.facts({name: 0.5})
+        assert fact.about != name.replace("_", " ")
 
 
 def test_unknown_scores_are_shown_and_missing_ones_left_out() -> None:

@@ -187,9 +187,11 @@ def method_of(method: str | AnyMethod | None) -> AnyMethod:
     return methods.parse(method) if isinstance(method, str) else method
 
 
-def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str) -> dict[str, Any]:
+def inputs_for(
+    model: Any, processor: Any, images: Sequence[Image], prompt: str, *, together: bool = False
+) -> dict[str, Any]:
     """What `model.generate` takes for the same prompt about each image: a left-padded batch on the
-    model's device.
+    model's device; or, with `together`, for one prompt about all of them.
 
     Raises:
         InputError: a prompt that holds the model's image placeholder.
@@ -201,11 +203,12 @@ def inputs_for(model: Any, processor: Any, images: Sequence[Image], prompt: str)
             f"the prompt holds {image_token!r}, which this model reads as a picture; leave it "
             "out, the picture is put in by itself"
         )
-    text, adds_special = chat_prompt(processor, prompt)
+    asked = [list(images)] if together else [[image] for image in images]
+    text, adds_special = chat_prompt(processor, prompt, len(images) if together else 1)
     try:
         batch = processor(
-            images=[[image] for image in images],
-            text=[text] * len(images),
+            images=asked,
+            text=[text] * len(asked),
             padding=True,
             padding_side="left",
             add_special_tokens=adds_special,

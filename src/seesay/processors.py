@@ -83,14 +83,14 @@ class _NoVideoProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers i
         )
 
 
-def chat_prompt(processor: Any, prompt: str) -> tuple[str, bool]:
-    """A prompt about one picture in the chat template, and whether its tokens still want the
-    special ones at their ends.
+def chat_prompt(processor: Any, prompt: str, pictures: int = 1) -> tuple[str, bool]:
+    """A prompt about pictures in the chat template, and whether its tokens still want the special
+    ones at their ends.
 
     Raises:
         ModelError: the processor has no chat template.
     """
-    content = [{"type": "image"}, {"type": "text", "text": prompt}]
+    content = [*({"type": "image"} for _ in range(pictures)), {"type": "text", "text": prompt}]
     try:
         text: str = processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True

@@ -78,21 +78,30 @@ def _choices(entropy: float) -> str:
     return f"as open as between {count:.0f} equally likely words"
 
 
+def _plain(value: float) -> str:
+    return f"{value:.2f}"
+
+
 _MEANINGS = {
     "logprob": _Meaning(
-        "How sure the model was of this word",
-        lambda value: share(math.exp(value)),
-        "log-probability",
+        "How sure the model was of this word", lambda v: share(math.exp(v)), "log-probability"
     ),
     "entropy": _Meaning("How open the choice was", _choices, "entropy"),
-    "svar": _Meaning(
-        "Attention to the picture, middle layers added up",
-        lambda value: f"{value:.2f}",
-        "SVAR",
+    "self_check": _Meaning("Asked again whether it is there, it says yes", share, "self-check"),
+    "svar": _Meaning("Attention to the picture, middle layers added up", _plain, "SVAR"),
+    "svar_own": _Meaning("The same just after the word", _plain, "SVAR, own row"),
+    "text_attention": _Meaning("Attention to its own text so far, first layer", share, "PAS"),
+    "confidence": _Meaning(
+        "How strongly any patch of the picture reads as this word", share, "internal confidence"
     ),
+    "consistency": _Meaning("Likeness of the word to its best patches", _plain, "CGC"),
+    "grouped": _Meaning("Attention on patches that belong together", share, "ADS, grouped"),
+    "scattered": _Meaning("How scattered the rest of it is", _plain, "ADS, scattered"),
+    "disagreement": _Meaning("How far the second run disagrees", _plain, "stream disagreement"),
     "position": _Meaning(
         "Place in the text; later words are wrong more often",
-        lambda value: f"object word no. {value + 1:.0f}",
+        lambda v: f"object word no. {v + 1:.0f}",
         "position",
     ),
+    "token": _Meaning("Words and parts of words before it", lambda v: f"{v:.0f}", "token"),
 }
