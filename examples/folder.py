@@ -3,7 +3,6 @@
 import json
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import seesay
@@ -22,10 +21,8 @@ vlm = seesay.load()  # or a Hugging Face id, or a folder
 tally = describe_folder(vlm, photos, out)
 print(f"{tally.described} described, {tally.kept} were there, {len(tally.failed)} failed: {out}")
 
-doubted = Counter()
 with out.open(encoding="utf-8") as rows:
     for row in map(json.loads, rows):
-        for mention in row.get("mentions", ()):  # error rows have none
-            doubted[mention["class"]] += mention["doubtful"]
-for name, times in doubted.most_common(5):
-    print(f"{times:3} x {name}")
+        mentions = row.get("mentions", ())  # error rows have none
+        for mention in sorted(mentions, key=lambda mention: -mention["risk"])[:1]:
+            print(f"{row['picture']}: least supported is {mention['word']}, {mention['risk']:.2f}")
