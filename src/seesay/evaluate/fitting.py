@@ -1,7 +1,8 @@
 """From the scores of words whose truth is known to a calibration's numbers; numpy only.
 
 Everything that a calibration says of itself is measured out of fold: pictures are dealt into folds,
-and a word's risk is given by weights that its picture had no part in.
+and a word's risk is given by weights that its picture had no part in. (The range of SVAR's layers is
+chosen once, from all of them.)
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SINGLE = ("logprob", "entropy", "svar", "svar_own", "text_attention", "position"
 CHECKED = (*SINGLE, "self_check")
 FOLDS = 5
 RIDGE = 1.0
-_THRESHOLDS = tuple(round(k / 20, 2) for k in range(1, 21))
+_THRESHOLDS = tuple(round(k / 20, 2) for k in range(1, 20))
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def fit(
 
 
 def left_out(risk: Floats, invented: Truths, there: int) -> Iterator[Point]:
-    """CHAIR_I and recall by objects if those at a risk or above were left out."""
+    """CHAIR_I and recall by objects if those at a risk or above were left out, by risk; the last
+    point, at 1, leaves out none."""
     for threshold in (*_THRESHOLDS, 1.01):
         kept = risk < threshold
         named, wrong = int(kept.sum()), int((kept & invented).sum())

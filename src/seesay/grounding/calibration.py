@@ -38,7 +38,8 @@ class Interval(BaseModel):
 
 
 class Point(BaseModel):
-    """What leaving out words of at least `threshold` risk would do; shares of one."""
+    """What leaving out words of at least `threshold` risk would do; shares of one. At a threshold
+    of 1 nothing is left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
