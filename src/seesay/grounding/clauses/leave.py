@@ -128,6 +128,8 @@ def _pronoun_led(tokens: Sequence[Token]) -> bool:
     while tag_at(list(tokens), k) in ("adverb", "comma"):
         k += 1
     word = low_at(list(tokens), k)
+    if word == "it" and low_at(list(tokens), k + 2) in ("that", "like", "as"):
+        return False  # it seems that …
     if tag_at(list(tokens), k) == "pronoun":
         return word in _STANDING_FOR
     return word in ("its", "their", "his", "her") or (

@@ -37,7 +37,7 @@ COMPLEMENTS: Final = _set("that how whether if why")
 CONJUNCTIONS: Final = _set("and or but nor &")
 
 # What opens a subject that the text has not named before.
-NEW: Final = (SINGULAR | PLURAL) - _set("both these those every each either neither another")
+NEW: Final = (SINGULAR | PLURAL) - _set("both this these those every each either neither another")
 
 # Where something is: what follows such a phrase need not be about its object.
 PLACE: Final = _set(
@@ -108,10 +108,10 @@ ADVERBS: Final = _set(
     perhaps maybe however then now again rather more most less slightly not n't never there
     therefore thus overall once soon both ever somewhere else instead further farther outdoors
     indoors apart aside upright side-by-side overhead forward backward upside ahead above below
-    respectively well back alone so otherwise additionally meanwhile lastly finally
+    respectively well back alone so otherwise additionally meanwhile lastly finally likely
     """
 )
-BEHIND: Final = _set("visible present available close next adjacent full ready able alone likely")
+BEHIND: Final = _set("visible present available close next adjacent full ready able alone")
 ALONE: Final = _set("visible present available alone")
 NOT_ADVERBS: Final = _set(
     """

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seesay.grounding.clauses import lexicon as lex
+from seesay.grounding.clauses.agreement import agree, number
 from seesay.grounding.clauses.phrases import (
     Tokens,
     and_between,
     clause_start,
     has_verb,
+    joins_adjectives,
+    joins_subjects,
     low_at,
     next_phrase,
     noun_phrase,
@@ -39,10 +42,15 @@ class Listed:
 def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
     """The list that the noun phrase start..end is an item of; None if it stands alone."""
     own_end = _item_end(tokens, end)
-    if _filling(tokens, start, end) or _joined_inside(tokens, end, own_end):
-        return None
+    if (
+        _outside(tokens, start, own_end)
+        or _filling(tokens, start, end)
+        or _joined_inside(tokens, start, end, own_end)
+    ):
+        own_end, after = end, 0
+    else:
+        after = _count_after(tokens, own_end, start)
     right = separator_after(tokens, own_end)
-    after = _count_after(tokens, own_end, start)
     joined = and_between(tokens, separator_before(tokens, start), start)
     before, first = _count_before(tokens, start) if joined or after else (0, start)
     if not before and not after:
@@ -64,15 +72,27 @@ def _filling(tokens: Tokens, start: int, end: int) -> bool:
     )
 
 
-def _joined_inside(tokens: Tokens, end: int, own_end: int) -> bool:
-    """Whether `and` joins what describes the item: "a zebra in a field with grass and dirt"."""
-    if own_end == end or tag_at(tokens, own_end) != "and":
+def _outside(tokens: Tokens, start: int, own_end: int) -> bool:
+    """Whether the conjunction behind a noun joins the subjects around it, not the noun itself."""
+    inside = tag_at(tokens, start - 1) in ("prep", "ing", "ed")
+    return inside and tag_at(tokens, own_end) == "and" and joins_subjects(tokens, own_end)
+
+
+def _joined_inside(tokens: Tokens, start: int, end: int, own_end: int) -> bool:
+    """Whether the conjunction or comma behind an item joins what describes it: "a zebra in a field
+    with grass and dirt"."""
+    if own_end == end:
         return False
-    other = next_phrase(tokens, separator_after(tokens, own_end))
-    place = tag_at(tokens, end) == "prep" and tokens[end].low in lex.PLACE
+    after = separator_after(tokens, own_end)
+    other = next_phrase(tokens, after)
+    counted = tag_at(tokens, start) == "det"
+    alike = counted == (tag_at(tokens, after) == "det")
+    if tag_at(tokens, own_end) == "comma" or low_at(tokens, end) == "of":
+        return not alike
+    plain = tag_at(tokens, end) == "prep" and tokens[end].low in lex.PLACE and alike
     short = all(t.tag not in ("ing", "ed", "to", "base") for t in tokens[end:own_end])
     return not (
-        place and short and (other is None or tag_at(tokens, other) == "prep" or own_end - end < 4)
+        plain and short and (other is None or tag_at(tokens, other) == "prep" or own_end - end < 4)
     )
 
 
@@ -87,7 +107,7 @@ def drop_item(sentence: Sentence, listed: Listed) -> None:
             _join_two(sentence, item.start)
     elif item.after:
         joined = and_between(tokens, item.end, item.right)
-        if joined:
+        if joined and not and_between(tokens, item.left, item.start):
             comma = tag_at(tokens, item.end) == "comma" and remaining == 2
             sentence.remove(item.left, item.end + comma, "list")
         else:
@@ -172,7 +192,7 @@ def _count_after(tokens: Tokens, end: int, start: int) -> int:
         stop = next_phrase(tokens, after)
         if stop is None or (joined and opens_clause(tokens, conjunction)):
             return 0
-        if not joined and _introduces(tokens, start, k):
+        if not joined and introduces(tokens, start, k):
             return 0
         count += 1
         if joined:
@@ -180,7 +200,7 @@ def _count_after(tokens: Tokens, end: int, start: int) -> int:
         k = _item_end(tokens, stop)
 
 
-def _introduces(tokens: Tokens, start: int, comma: int) -> bool:
+def introduces(tokens: Tokens, start: int, comma: int) -> bool:
     """Whether the comma ends a phrase in front of the clause ("In the kitchen, a man …")."""
     begin = clause_start(tokens, start)
     return (
@@ -196,20 +216,12 @@ def _count_before(tokens: Tokens, start: int) -> tuple[int, int]:
         left = separator_before(tokens, k)
         if left == k or tag_at(tokens, left - 1) not in ("noun", "mention", "behind", "adverb"):
             return count, first
-        if tokens[left].tag == "comma" and _introduces(tokens, left - 1, left):
+        if tokens[left].tag == "comma" and introduces(tokens, left - 1, left):
             return count, first
         conjunction = next((j for j in range(left, k) if tokens[j].tag == "and"), None)
         if conjunction is not None and opens_clause(tokens, conjunction):
             return count, first
-        begin = left
-        while (
-            begin > 0
-            and tokens[begin - 1].tag not in ("comma", "and", "sub", "point")
-            and not (
-                tokens[begin - 1].finite or tokens[begin - 1].tag in ("ing", "relative", "base")
-            )
-        ):
-            begin -= 1
+        begin = _segment(tokens, left)
         separated = begin > 0 and tokens[begin - 1].tag in ("comma", "and")
         at = begin
         while at < left and (tag_at(tokens, at) in ("prep", "adverb") or _is_both(tokens, at)):
@@ -222,70 +234,18 @@ def _count_before(tokens: Tokens, start: int) -> tuple[int, int]:
         k = begin
 
 
+def _segment(tokens: Tokens, end: int) -> int:
+    """Where the piece of a list that ends at `end` begins: behind a separator or a verb."""
+    begin = end
+    while begin > 0:
+        before = tokens[begin - 1]
+        if before.tag in ("comma", "and") and not joins_adjectives(tokens, begin - 1):
+            break
+        if before.finite or before.tag in ("ing", "ed", "base", "relative", "sub", "point"):
+            break
+        begin -= 1
+    return begin
+
+
 def _is_both(tokens: Tokens, k: int) -> bool:
     return low_at(tokens, k) == "both" and tag_at(tokens, k + 1) == "det"
-
-
-# ---- agreement -----------------------------------------------------------------------------
-
-
-def number(tokens: Tokens, start: int) -> str:
-    """`one` or `many`: the grammatical number of the noun phrase at `start`."""
-    end = next_phrase(tokens, start) or start + 1
-    words = [token.low for token in tokens[start:end]]
-    head = words[: words.index("of")] if "of" in words else words
-    for word in head:
-        if word in lex.PLURAL or (word.isdigit() and word != "1"):
-            return "many"
-        if word in lex.SINGULAR:
-            return "one"
-    last = head[-1] if head else ""
-    plural = last in lex.PLURAL_NOUNS or (last.endswith("s") and not last.endswith(("ss", "us")))
-    return "many" if plural else "one"
-
-
-def agree(sentence: Sentence, first: int, items: int, was_first: str) -> None:
-    """Give the verb of the list at `first` the number of what is left of it.
-
-    After "there" a verb goes by the first item, where it did so before; a subject's verb changes
-    only when one item is left.
-    """
-    tokens = sentence.tokens
-    now = number(tokens, first)
-    before = first - 1
-    while tag_at(tokens, before) == "adverb":
-        before -= 1
-    if tag_at(tokens, before) == "be" and tag_at(tokens, before - 1) in (
-        "there",
-        "noun",
-        "mention",
-    ):
-        by_first = (tokens[before].low in ("are", "were")) == (was_first == "many")
-        if items == 1 or by_first:
-            _inflect(sentence, before, now)
-        return
-    if items == 1:
-        together = next((k for k in range(first, len(tokens)) if tokens[k].low == "together"), None)
-        if together is not None and now == "one":
-            sentence.remove(together, together + 1, "list")
-    if items > 1 or now == "many":
-        return
-    begin = clause_start(tokens, first)
-    if has_verb(tokens, begin, first) and tag_at(tokens, begin) != "relative":
-        return
-    for k in range(first, len(tokens)):
-        if tokens[k].finite:
-            _inflect(sentence, k, now)
-            return
-
-
-def _inflect(sentence: Sentence, k: int, to: str) -> None:
-    pairs = {"are": "is", "were": "was", "have": "has", "do": "does", **lex.THIRD}
-    word = sentence.tokens[k].low
-    if to == "many":
-        pairs = {"is": "are", "was": "were"}
-    if word in pairs:
-        text = pairs[word]
-        sentence.tokens[k].text = (
-            text.capitalize() if sentence.tokens[k].text[0].isupper() else text
-        )

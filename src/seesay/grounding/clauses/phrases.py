@@ -25,9 +25,7 @@ def noun_phrase(tokens: Tokens, start: int, end: int) -> tuple[int, int]:
         if tag_at(tokens, end) in ("noun", "mention"):
             end += 1
         elif tag_at(tokens, end) == "possessive" or low_at(tokens, end) in ("'", "’"):
-            end += 1
-            while tag_at(tokens, end) in ("noun", "mention", "ed", "ing", "det"):
-                end += 1
+            end = next_phrase(tokens, end + 1) or end + 1
         else:
             break
     return _left_edge(tokens, start), end
@@ -36,25 +34,31 @@ def noun_phrase(tokens: Tokens, start: int, end: int) -> tuple[int, int]:
 def _left_edge(tokens: Tokens, start: int) -> int:
     """Where the noun phrase begins whose head (or its first known word) is at `start`."""
     while start > 0:
-        before, word = tokens[start - 1], tokens[start - 1].low
+        before = tokens[start - 1]
+        counted = tag_at(tokens, start) == "det"
         if before.tag == "possessive" and start > 1:
             start = _left_edge(tokens, start - 2)
-        elif (
-            before.noun
-            or before.tag in ("det", "behind")
-            or (before.tag in ("ed", "ing", "adverb") and _has_determiner(tokens, start - 1))
-            or (
-                before.tag == "ed"
-                and tag_at(tokens, start - 2) in ("", "prep", "and", "comma", "verb")
-            )
-            or ((word == "and" or before.tag == "comma") and _joins_adjectives(tokens, start - 1))
+        elif before.low == "of" and low_at(tokens, start - 2) in lex.QUANTITIES:
+            start -= 2
+        elif before.tag == "det" and not (before.low == "both" and counted):
+            start -= 1
+        elif not counted and (
+            before.noun or before.tag == "behind" or _describes(tokens, start - 1)
         ):
             start -= 1
-        elif word == "of" and low_at(tokens, start - 2) in lex.QUANTITIES:
-            start -= 2
         else:
             break
     return start
+
+
+def _describes(tokens: Tokens, i: int) -> bool:
+    """Whether the participle, adverb, comma or `and` at i is part of the noun phrase behind it."""
+    tag = tokens[i].tag
+    if tag in ("ed", "ing", "adverb") and _has_determiner(tokens, i):
+        return True
+    if tag == "ed":
+        return tag_at(tokens, i - 1) in ("", "prep", "and", "comma", "verb")
+    return tag in ("comma", "and") and joins_adjectives(tokens, i)
 
 
 def _has_determiner(tokens: Tokens, i: int) -> bool:
@@ -65,7 +69,7 @@ def _has_determiner(tokens: Tokens, i: int) -> bool:
     return i >= 0 and tokens[i].tag == "det"
 
 
-def _joins_adjectives(tokens: Tokens, i: int) -> bool:
+def joins_adjectives(tokens: Tokens, i: int) -> bool:
     """Whether the comma or `and` at i stands between two adjectives of one noun phrase."""
     if i < 1 or i + 2 > len(tokens) or not is_adjective(tokens[i - 1]):
         return False
@@ -100,7 +104,7 @@ def next_phrase(tokens: Tokens, i: int) -> int | None:
             if token.tag == "ing" and k == i:
                 return None
         elif (
-            (token.tag == "comma" or token.low == "and") and nouns and _joins_adjectives(tokens, k)
+            (token.tag == "comma" or token.low == "and") and nouns and joins_adjectives(tokens, k)
         ) or (token.low == "of" and nouns):
             nouns = False
         else:
@@ -164,7 +168,7 @@ def opens_subordinate(tokens: Tokens, k: int) -> bool:
         return False
     if low_at(tokens, k - 1) in ("such", "well", "same", "far", "long", "soon"):
         return False
-    end = k + 1 if tag_at(tokens, k + 1) in ("pronoun", "there") else next_phrase(tokens, k + 1)
+    end = k + 2 if tag_at(tokens, k + 1) in ("pronoun", "there") else next_phrase(tokens, k + 1)
     return end is not None and _verb_follows(tokens, end)
 
 
@@ -259,6 +263,15 @@ def clause_end(tokens: Tokens, i: int) -> int:
     return k
 
 
+def joins_subjects(tokens: Tokens, k: int) -> bool:
+    """Whether the conjunction at k joins two subjects: "a man with a tie and a woman are …"."""
+    begin = clause_start(tokens, k - 1)
+    if tag_at(tokens, begin) in ("prep", "ing", "sub", "relative", "adverb"):
+        return False
+    verb = next((token.low for token in tokens[k:] if token.finite), "")
+    return not has_verb(tokens, begin, k) and verb in lex.VERBS | {"are", "were", "have"}
+
+
 _PREDICATES = ("ing", "ed", "be", "aux", "modal", "verb", "to")
 
 
@@ -277,6 +290,8 @@ def phrase_end(tokens: Tokens, i: int) -> int:
         elif token.tag == "and":
             after = _skip(tokens, k, "and")
             if opens_clause(tokens, k) or tag_at(tokens, after) in _PREDICATES:
+                break
+            if joins_subjects(tokens, k):
                 break
         elif token.finite and tag_at(tokens, k - 1) not in ("modal", "aux"):
             if not relative:

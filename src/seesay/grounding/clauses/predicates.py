@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from seesay.grounding.clauses import lexicon as lex
-from seesay.grounding.clauses.lists import number
+from seesay.grounding.clauses.agreement import agree, number
 from seesay.grounding.clauses.phrases import (
     Tokens,
     and_between,
@@ -18,6 +18,7 @@ from seesay.grounding.clauses.phrases import (
     low_at,
     opening_end,
     opens_subordinate,
+    phrase_end,
     separator_after,
     separator_before,
     tag_at,
@@ -53,14 +54,28 @@ def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
         return modifier(sentence, first - 1, end, "participle")
     if tag == "" and tag_at(tokens, end) != "comma":
         return Step("clause", verb, end)
+    end = _with_pronoun(tokens, end)
     if low_at(tokens, end) == "while" and tag_at(tokens, end + 1) == "ing":
-        end += 1  # "a man riding a horse while holding a flag": he still holds it
+        # "a man riding a horse while holding a flag": he still holds it
+        end = phrase_end(tokens, end + 1) if tag == "comma" else end + 1
     return modifier(sentence, first, end, "participle")
+
+
+def _with_pronoun(tokens: Tokens, end: int) -> int:
+    """The end of a phrase with the one joined to it that takes up its object: "holding a bat and
+    preparing to swing it"."""
+    if tag_at(tokens, end) != "and" or tag_at(tokens, end + 1) not in ("ing", "ed", "verb"):
+        return end
+    other = phrase_end(tokens, end + 2)
+    taken_up = any(token.low in ("it", "them", "its") for token in tokens[end:other])
+    return other if taken_up else end
 
 
 def infinitive(sentence: Sentence, verb: int, end: int) -> Step | None:
     """`to`, the verb behind it and all up to `end`; with what cannot do without it."""
     tokens = sentence.tokens
+    if tag_at(tokens, verb - 1) == "and" and tag_at(tokens, verb - 2) == "base":
+        verb -= 2  # to board or leave
     first = verb if tokens[verb].tag == "to" else verb - 1
     while tag_at(tokens, first - 1) == "adverb":
         first -= 1
@@ -71,6 +86,8 @@ def infinitive(sentence: Sentence, verb: int, end: int) -> Step | None:
         return Step("predicate", first - 1, end)
     if tag in ("ing", "ed"):
         return Step("participle", first - 1, end)
+    if low_at(tokens, first - 1) == "about" and tag_at(tokens, first - 2) == "be":
+        return Step("predicate", first - 2, end)
     if tag == "behind" and tag_at(tokens, first - 2) == "ing":
         return Step("participle", first - 2, end)
     if tag == "behind" and tag_at(tokens, first - 2) in ("be", "adverb", "verb"):
@@ -88,9 +105,10 @@ def predicate(sentence: Sentence, verb: int, end: int) -> Step | None:
     first = verb
     while tag_at(tokens, first - 1) in ("modal", "aux", "be", "been", "adverb"):
         first -= 1
+    end = _with_pronoun(tokens, end)
     after = end + 1 if low_at(tokens, end) == "while" else separator_after(tokens, end)
     doing = next((k for k in range(first, end) if tokens[k].tag in ("ing", "ed")), None)
-    if after > end and after < len(tokens) and tokens[after].finite:
+    if and_between(tokens, end, after) and after < len(tokens) and tokens[after].finite:
         sentence.remove(first, after, "predicate")
     elif after > end and doing is not None and _goes_on(tokens, first, doing, end, after):
         sentence.remove(doing, after, "predicate")
@@ -110,6 +128,8 @@ def _goes_on(tokens: Tokens, first: int, doing: int, end: int, after: int) -> bo
     if other is None or other.tag not in ("ing", "ed") or other.low in lex.REMARKS:
         return False
     if not any(token.tag == "be" for token in tokens[first:doing]):
+        return False
+    if low_at(tokens, after + 1) in ("it", "them"):
         return False
     return other.tag == tokens[doing].tag == "ing" or and_between(tokens, end, after)
 
@@ -184,6 +204,8 @@ def _main_clause(sentence: Sentence, end: int) -> None:
     opens = ("noun", "mention", "det", "there", "behind", "adverb")
     if joined and not compared and tag_at(tokens, after) in opens:
         sentence.remove(0, after, "clause")
+        if not and_between(tokens, 0, clause_end(tokens, 0)):
+            agree(sentence, 0, 1, "many")
     else:
         sentence.remove_all("sentence")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from seesay.grounding.clauses import lexicon as lex
-from seesay.grounding.clauses.lists import Listed, drop_item, find_list
+from seesay.grounding.clauses.lists import Listed, drop_item, find_list, introduces
 from seesay.grounding.clauses.phrases import (
     Tokens,
     clause_end,
@@ -48,7 +48,7 @@ def _noun(sentence: Sentence, start: int, end: int) -> Step | None:
         drop_item(sentence, listed)
         return None
     if listed is not None:
-        start, end = listed.first, max(end, phrase_end(tokens, end))
+        start, end = _between(tokens, listed) or listed.first, max(end, phrase_end(tokens, end))
     end = _with_relative(tokens, end)
     verb = start - 1
     while tag_at(tokens, verb) == "adverb":
@@ -76,16 +76,22 @@ def _needs_two(tokens: Tokens, listed: Listed) -> bool:
     before = listed.first - 1
     if listed.before + listed.after > 1:
         return False
-    return low_at(tokens, before) == "between" or (
-        low_at(tokens, before) == "of" and low_at(tokens, before - 1) in lex.BLENDS
-    )
+    blended = low_at(tokens, before) == "of" and low_at(tokens, before - 1) in lex.BLENDS
+    return blended or _between(tokens, listed) is not None
+
+
+def _between(tokens: Tokens, listed: Listed) -> int | None:
+    """Where the first of the two begins, behind "between"."""
+    near = range(listed.first, max(0, listed.first - 6), -1)
+    return next((k for k in near if low_at(tokens, k - 1) == "between"), None)
 
 
 def _appositive(tokens: Tokens, start: int, end: int) -> bool:
     """Whether a noun phrase behind a comma only renames the noun before it."""
     closed = tag_at(tokens, phrase_end(tokens, end)) in ("comma", "point", "")
     renames = tag_at(tokens, start - 2) in ("noun", "mention")
-    return closed and renames and clause_start(tokens, start) < start - 2
+    inside = clause_start(tokens, start) < start - 2 and not introduces(tokens, start, start - 1)
+    return closed and renames and inside
 
 
 def _with_relative(tokens: Tokens, end: int) -> int:
@@ -133,6 +139,8 @@ def _behind(sentence: Sentence, first: int, end: int) -> Step | None:
     head = first - 1
     tag, follows = tag_at(tokens, head), tag_at(tokens, end)
     opens = head < clause_start(tokens, first)
+    if tag in _BY_WORD_BEFORE and low_at(tokens, first) in ("up", "out", "off"):
+        return Step(_BY_WORD_BEFORE[tag], head, phrase_end(tokens, end))  # "holding up a cup"
     if tag in ("ed", "ing"):
         return _behind_participle(sentence, head, first, end)
     if tag in ("verb", "base") and tokens[head].low in lex.NEEDY and follows != "prep":

@@ -44,10 +44,11 @@ class Sentence:
         word classes anew."""
         k = 0
         while k < len(self.tokens):
-            if self.tokens[k].tag == "comma" and (
-                k == 0 or tag_at(self.tokens, k + 1) in ("comma", "point", "")
-            ):
+            follows = tag_at(self.tokens, k + 1)
+            if self.tokens[k].tag == "comma" and (k == 0 or follows in ("comma", "point", "")):
                 self.remove(k, k + 1, "comma")
+            elif self.tokens[k].text == "(" and follows == "point":
+                self.remove(k, k + 2, "comma")
             else:
                 k += 1
         for token, following in pairwise(self.tokens):
@@ -78,7 +79,7 @@ def _broken(before: Token | None, after: Token | None) -> bool:
     if b == "":
         return a in ("and", "be", "aux", "comma") or (before is None and a == "relative")
     if b == "and" and a in ("and", "relative"):
-        return True
+        return before is None or before.low not in ("as", "well")
     return b == "det" and a in ("prep", "and", "be", "modal", "verb", "relative", "sub")
 
 

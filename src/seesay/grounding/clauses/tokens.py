@@ -11,7 +11,7 @@ from seesay.grounding.clauses import lexicon as lex
 
 _TOKEN: Final = re.compile(
     r"\d[\d.,]*\d|n['’]t\b|['’](?:s|re|ve|ll|d|m)\b|\w+(?:[-.]\w+)*(?=n['’]t\b)|"
-    r"\w+(?:[-’']\w{2,})*|[^\w\s]"
+    r"\w+(?:[-’'](?!(?:re|ve|ll)\b)\w{2,})*|[^\w\s]"
 )
 NOUNISH: Final = ("noun", "mention")
 
@@ -74,6 +74,9 @@ def tag(tokens: list[Token]) -> None:
         after = tokens[i + 1] if i + 1 < len(tokens) else None
         several = any(t.tag == "and" for t in tokens[:i]) and not any(t.finite for t in tokens[:i])
         token.tag = _in_context(token, before, after, several)
+        second = i > 1 and tokens[i - 1].tag == "and" and tokens[i - 2].tag == "base"
+        if second and token.tag == "noun" and after is not None and after.tag == "det":
+            token.tag = "base"  # to board or leave the bus
     _join_compounds(tokens)
 
 
@@ -117,7 +120,8 @@ def _in_context(token: Token, before: Token | None, after: Token | None, several
     if word == "'s" and b in (*NOUNISH, "ing") and a in (*NOUNISH, "behind"):
         return "possessive"
     if word == "to":
-        return "prep" if a in ("det", "mention", "pronoun", "") else "to"
+        things = a == "noun" and after is not None and _third_person(after.low)
+        return "prep" if a in ("det", "mention", "pronoun", "ing", "") or things else "to"
     if word == "that":
         return "relative" if b in NOUNISH else "sub"
     if word == "there":
@@ -147,13 +151,23 @@ def _in_context(token: Token, before: Token | None, after: Token | None, several
             if b in ("to", "modal")
             else "noun"
         )
-    if tag == "noun" and b == "to":
+    if b == "to" and tag in ("noun", "verb", "ed"):
         return "base"
+    if tag == "noun" and a == "det" and b in NOUNISH and _third_person(word):
+        return "verb"  # no noun stands between a noun and a determiner
+    if tag == "modal" and b == "det":
+        return "noun"  # a can of soda
+    if tag == "noun" and word.endswith("ing") and a == "det" and b not in ("det", "prep"):
+        return "ing"
     if tag in ("ing", "ed") and b == "det" and a in ("prep", "comma", "point", "be"):
         return "noun"
     if tag == "adverb" and word in ("above", "below") and a in ("det", *NOUNISH):
         return "prep"
     return tag
+
+
+def _third_person(word: str) -> bool:
+    return word.endswith("s") and not word.endswith(("ss", "us", "'s"))
 
 
 def _is_of(token: Token | None) -> bool:
@@ -164,7 +178,9 @@ def _stands_as_verb(word: str, before: Token | None, after: str, several: bool) 
     """Whether a form that can be a verb is one here: behind its subject, not inside a phrase."""
     if before is None or before.tag not in _BEFORE_VERBS:
         return False
-    if before.tag == "noun" and is_adjective(before):
+    if before.tag == "noun" and (
+        before.low in lex.ADJECTIVES or before.low.endswith(_ADJECTIVES_ONLY)
+    ):
         return False
     plural = before.low in lex.PLURAL_NOUNS or (
         before.low.endswith("s") and not before.low.endswith(("ss", "us"))
@@ -176,6 +192,7 @@ def _stands_as_verb(word: str, before: Token | None, after: str, several: bool) 
     return after in _BEHIND_VERBS
 
 
+_ADJECTIVES_ONLY: Final = ("ous", "ful", "ive", "able", "ible", "less", "ish")
 _BEFORE_VERBS: Final = (*NOUNISH, "pronoun", "relative", "adverb", "and", "comma")
 _BEHIND_VERBS: Final = (
     "det", "prep", "adverb", "pronoun", "to", "ed", "ing", "comma", "point", "", "mention",

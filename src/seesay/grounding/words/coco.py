@@ -134,7 +134,8 @@ _NOT_OBJECTS: Final = """
     ski resort, ski slope, ski slopes, ski gear, ski suit, ski suits, ski pole, ski poles,
     ski boots, ski jacket, ski trail, ski mask, ski goggles, ski run, ski area, water ski, to ski,
     to train, to book, to bike, to cycle, to sink, to bowl, to ship, to seat, to man, to duck,
-    to phone, to monitor, pedestrian crossing, pedestrian crossings, pedestrian crosswalk,
+    to phone, to monitor, to skateboard, to snowboard, to kayak,
+    pedestrian crossing, pedestrian crossings, pedestrian crosswalk,
     pedestrian area, pedestrian walkway, pedestrian sign, tie dye, baby shower,
     passenger side, passenger seat, record player, dvd player, cd player, media player, music player
     """
