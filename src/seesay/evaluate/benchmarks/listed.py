@@ -114,7 +114,8 @@ def present_pictures(
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise InputError(
             f"{len(missing)} of {len(there)} pictures are missing: "
-            f"{', '.join(missing[:_SHOWN])}{more}; put them there, name their folder (images=...)"
+            f"{', '.join(missing[:_SHOWN])}{more}; put them there, name their folder "
+            "(images='FOLDER' in the suite's brackets)"
             + ("" if skip_missing else ", or skip them (--skip-missing)")
         )
     return kept, missing
