@@ -85,6 +85,14 @@ def test_what_a_worker_refuses_is_told_as_it_was(tmp_path, ray):
         run(tmp_path / "a", place=place)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nowhere"])
+def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch, address):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(SeesayError, match=f"no Ray cluster at {address} .*check --address"):
+        Cluster(SETUP, address=address, workers=1)
+
+
 def test_gpus_that_are_not_there_are_told(ray):
     with pytest.raises(SeesayError, match="2 GPUs and the cluster has"):
         Cluster(SETUP, address=None, workers=1, gpus=2)

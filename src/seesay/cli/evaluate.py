@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -169,7 +169,8 @@ def _crew(
 
         with working("joining the cluster"):
             place = Cluster(setup, address=address, workers=workers, gpus=gpus)
-    with Crew(place, workers, say) as crew:
+    # Ray tells of lost workers on stdout, which is for results.
+    with redirect_stdout(sys.stderr), Crew(place, workers, say) as crew:
         yield crew
 
 

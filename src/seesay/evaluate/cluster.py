@@ -7,6 +7,7 @@ to the process that asked, which alone writes records.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.run.crew import LostWorkerError
 from seesay.evaluate.run.speaking import Seat, Setup
+
+PATIENCE = 10.0
+"""Seconds in which somebody must answer at a cluster's address."""
 
 
 @dataclass(eq=False)
@@ -99,6 +103,8 @@ class Cluster:
 
 
 def _connect(ray: Any, address: str | None, workers: int) -> None:
+    if address not in (None, "auto"):
+        _knock(str(address))  # Ray itself would wait for many minutes
     own = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
     try:
         ray.init(
@@ -108,8 +114,22 @@ def _connect(ray: Any, address: str | None, workers: int) -> None:
             **own,
         )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        reason = str(error).splitlines()[0]
-        raise SeesayError(
-            f"no Ray cluster at {address or 'this machine'}: {reason}; start one with `ray start "
-            "--head`, check --address, or leave it out for one on this machine"
-        ) from error
+        raise _unreachable(address, error) from error
+
+
+def _knock(address: str) -> None:
+    """See whether anybody listens at "host:port" or "ray://host:port"."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str | None, error: Exception) -> SeesayError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return SeesayError(
+        f"no Ray cluster at {address or 'this machine'} ({reason}); start one with `ray start "
+        "--head`, check --address (with RAY_AUTH_MODE=token where it asks for one), "
+        "or leave it out for one on this machine"
+    )

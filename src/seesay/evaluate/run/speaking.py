@@ -182,7 +182,7 @@ def _answer(id_: str, seen: Seen, kind: Kind) -> Answer:
         seconds=seen.seconds,
         ended=seen.ended,
         mentions=tuple(Said(m.name, m.span, m.scores["logprob"], m.risk) for m in mentions),
-        yes=getattr(seen, "yes", None) if kind == "yes-no" else None,
+        yes=seen.yes if kind == "yes-no" else None,
     )
 
 
