@@ -14,7 +14,10 @@ from pathlib import Path
 from seesay.methods import REGISTRY
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["", "describe", "ask", "compare", "methods", "show", "evaluate", "doctor", "demo"]
+COMMANDS = [
+    "", "describe", "ask", "compare", "audit", "methods", "show", "evaluate", "report", "calibrate",
+    "doctor", "demo",
+]  # fmt: skip
 MARKS = re.compile(r"(<!-- methods:[^\n]*-->\n).*?(<!-- end of methods -->)", re.DOTALL)
 
 

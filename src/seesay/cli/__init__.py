@@ -13,7 +13,7 @@ from types import TracebackType
 
 import typer
 
-from seesay.cli import demo, evaluate, facts, look, options, report, show
+from seesay.cli import audit, calibrate, demo, evaluate, facts, look, options, report, show
 from seesay.cli.output import say
 from seesay.errors import SeesayError
 
@@ -35,9 +35,11 @@ app = typer.Typer(
 app.command()(look.describe)
 app.command()(look.ask)
 app.command()(look.compare)
+app.command()(audit.audit)
 app.command()(show.show)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
+app.command()(calibrate.calibrate)
 app.command()(facts.methods)
 app.command()(facts.doctor)
 app.command()(demo.demo)

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import load, written
+from seesay.cli.look import load
 from seesay.cli.output import emit, working
+from seesay.cli.result import written
 
 SPLIT, FIRST_SEED = "broken", 1
 

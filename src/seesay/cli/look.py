@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +12,13 @@ import typer
 
 from seesay.cli import folder, options
 from seesay.cli.output import emit, say, working
+from seesay.cli.result import emit_json, scale, show, written
+from seesay.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
+    from seesay.cli.streaming import Growing
+    from seesay.grounding import Vocabulary
     from seesay.pictures import Opened
-    from seesay.seen import Seen
     from seesay.vlm import VLM
 
 SCENES_ONLY = "the bundled model knows its drawn scenes only; for other pictures name a --model"
@@ -37,6 +38,9 @@ def describe(
     out: options.Out = None,
     jsonl: options.Jsonl = False,
     batch_size: options.BatchSize = 8,
+    self_check: options.SelfCheck = False,
+    deep: options.Deep = False,
+    stream: options.Stream = False,
     words: options.Words = None,
     max_pixels: options.MaxPixels = None,
     dtype: options.Dtype = None,
@@ -54,9 +58,11 @@ def describe(
     seesay describe photos/ --out photos.jsonl --batch-size 16
     """
     rows = folder.wanted(picture, out, jsonl, as_json, report)
+    _refuse_stream(stream and (rows or as_json), num_beams if stream else 1)
     opened = None if rows else check([method], report, picture, max_pixels, model)
     asked = {} if prompt is None else {"prompt": prompt}
     how = {**asked, **_decoding(max_new_tokens, num_beams, sample, seed, words)}
+    how.update(_second_looks(self_check, deep))
     if opened is None:
         how.update(method=method, batch_size=batch_size)
         loads = partial(load, model, dtype, device, revision, trust_remote_code)
@@ -64,9 +70,9 @@ def describe(
         folder.describe_folder(picture, out, loads, note, max_pixels=max_pixels, asked=how)
         return
     vlm = load(model, dtype, device, revision, trust_remote_code)
-    with working("describing") as progress:
-        seen = vlm.describe(opened, method=method, on_token=progress, **how)
-    _show(seen, as_json, report)
+    with _following("describing", opened, stream) as (followers, shown):
+        seen = vlm.describe(opened, method=method, **followers, **how)
+    show(seen, as_json, report, shown)
 
 
 def ask(
@@ -80,6 +86,9 @@ def ask(
     seed: options.Seed = None,
     as_json: options.Json = False,
     report: options.Report = None,
+    self_check: options.SelfCheck = False,
+    deep: options.Deep = False,
+    stream: options.Stream = False,
     words: options.Words = None,
     max_pixels: options.MaxPixels = None,
     dtype: options.Dtype = None,
@@ -92,12 +101,14 @@ def ask(
 
     seesay ask photo.jpg "Is there a dog in the image?"
     """
+    _refuse_stream(stream and as_json, num_beams if stream else 1)
     opened = check([method], report, picture, max_pixels, model)
     how = _decoding(max_new_tokens, num_beams, sample, seed, words)
+    how.update(_second_looks(self_check, deep))
     vlm = load(model, dtype, device, revision, trust_remote_code)
-    with working("answering") as progress:
-        seen = vlm.ask(opened, question, method=method, on_token=progress, **how)
-    _show(seen, as_json, report)
+    with _following("answering", opened, stream) as (followers, shown):
+        seen = vlm.ask(opened, question, method=method, **followers, **how)
+    show(seen, as_json, report, shown)
 
 
 def compare(
@@ -144,7 +155,7 @@ def compare(
         from seesay.show import terminal
 
         emit(terminal.panel(panel_of(texts)))
-        emit(_scale(texts[0]))
+        emit(scale(texts[0]))
     if report is not None:
         from seesay.seen import report as write
 
@@ -189,57 +200,62 @@ def load(
 
         if model is None:
             torch.set_num_threads(1)  # threads cost so small a model more than they bring
-        return load_vlm(
+        vlm = load_vlm(
             model,
             dtype=dtype,
             device=device,
             revision=revision,
             trust_remote_code=trust_remote_code,
         )
+    if vlm.remark:
+        say(vlm.remark)
+    return vlm
 
 
-def emit_json(record: Any) -> None:
-    emit(json.dumps(record, ensure_ascii=False, indent=2, allow_nan=False))
+def vocabulary_of(words: str | None) -> Vocabulary | None:
+    """The vocabulary that --words names."""
+    from seesay.grounding import Vocabulary
 
-
-def written(path: Path) -> None:
-    say(f"wrote {path}")
+    return None if words is None else Vocabulary.named(words)
 
 
 def _decoding(
-    max_new_tokens: int, num_beams: int, sample: bool, seed: int | None, words: Path | None
+    max_new_tokens: int, num_beams: int, sample: bool, seed: int | None, words: str | None
 ) -> dict[str, Any]:
-    from seesay.grounding import Vocabulary
-
     return {
         "max_new_tokens": max_new_tokens,
         "num_beams": num_beams,
         "do_sample": sample,
         "seed": seed,
-        "vocabulary": None if words is None else Vocabulary.read(words),
+        "vocabulary": vocabulary_of(words),
     }
 
 
-def _show(seen: Seen, as_json: bool, report: Path | None) -> None:
-    if as_json:
-        emit_json(seen.to_dict())
-    else:
-        from seesay.show import terminal
-
-        account = seen.account()
-        parts: list[RenderableType] = [terminal.marked(account, seen.present)]
-        if seen.doubtful:
-            parts.append(terminal.doubt_table(account, seen.present))
-        if seen.present is not None:
-            parts.append(terminal.there(seen.present))
-        if seen.acted is not None:
-            parts.append(f"{seen.method} {terminal.gate_share(seen.acted)}")
-        emit(*parts, _scale(seen))
-    if report is not None:
-        written(seen.save(report))
+def _second_looks(self_check: bool, deep: bool) -> dict[str, Any]:
+    """Options that stand in no protocol while they are off."""
+    return {**({"self_check": True} if self_check else {}), **({"deep": True} if deep else {})}
 
 
-def _scale(seen: Seen) -> RenderableType:
-    from rich.text import Text
+def _refuse_stream(elsewhere: bool, num_beams: int) -> None:
+    if elsewhere:
+        raise InputError("--stream shows one text as it grows; leave it out for folders and --json")
+    if num_beams > 1:
+        raise InputError(
+            f"--stream: a search over {num_beams} beams may change its text to the end; leave out "
+            "--stream or --num-beams"
+        )
 
-    return Text(f"risk: {seen.protocol.risk}", style="dim")
+
+@contextmanager
+def _following(
+    what: str, opened: Opened, stream: bool
+) -> Iterator[tuple[dict[str, Any], Growing | None]]:
+    """What follows a text: the text itself in a terminal that asks for it, else a count."""
+    from seesay.cli.streaming import growing
+
+    with growing(stream, opened.present) as shown:
+        if shown is not None:
+            yield {"on_text": shown}, shown
+            return
+        with working(what) as progress:
+            yield {"on_token": progress}, None

@@ -75,10 +75,26 @@ Report = Annotated[
     Path | None, typer.Option("--report", help="Also write a page, one self-contained HTML file.")
 ]
 Words = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--words", help="Object words to look for: a file, one class a line, synonyms after commas."
+        "--words",
+        help="Object words to look for: coco, toy, open (any noun), or a file, one class a line, "
+        "synonyms after commas.",
     ),
+]
+SelfCheck = Annotated[
+    bool,
+    typer.Option(
+        "--self-check",
+        help="Ask the model whether what was named is there, and weigh its answers.",
+    ),
+]
+Deep = Annotated[
+    bool,
+    typer.Option("--deep", help="Read hidden states too, for four more scores; slower."),
+]
+Stream = Annotated[
+    bool, typer.Option("--stream", help="In a terminal: show the words as they come.")
 ]
 MaxPixels = Annotated[
     int | None,

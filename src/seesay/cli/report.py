@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import written
 from seesay.cli.output import emit, working
+from seesay.cli.result import written
 
 if TYPE_CHECKING:
     from seesay.evaluate.report import Report

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import check, load, written
+from seesay.cli.look import check, load
 from seesay.cli.output import emit, working
+from seesay.cli.result import written
 
 SCENE = "toy:broken/12"
 

@@ -7,7 +7,7 @@ user's own, listed in JSON lines: {"image": "photo.jpg", "objects": ["fork", "cu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from seesay.asking import OnToken
 from seesay.errors import InputError
 from seesay.evaluate.fitting import CHECKED, SINGLE, Case, fit, layer_range
 from seesay.grounding import Calibration, Vocabulary
-from seesay.pictures import Picture
+from seesay.pictures import Picture, open_picture
 from seesay.seen import Seen
 from seesay.toy.world import Split
 from seesay.vlm import PROMPT, VLM
@@ -43,6 +43,9 @@ class Known:
     split: str
     picture: Picture
     objects: frozenset[str]
+
+
+OnBroken = Callable[[Known, InputError], None]
 
 
 def scenes(count: int, first_seed: int = FIRST_SEED) -> list[Known]:
@@ -96,6 +99,7 @@ def calibrate(
     max_new_tokens: int = 128,
     self_check: bool = True,
     on_picture: OnToken | None = None,
+    on_broken: OnBroken | None = None,
 ) -> Calibration:
     """Describe the pictures and fit what the scores of the named objects say.
 
@@ -104,28 +108,33 @@ def calibrate(
         self_check: fit a second model with the model's own answers; left out by itself for a model
             that cannot answer yes/no questions.
         on_picture: called with (pictures done, of how many).
+        on_broken: called with a picture that cannot be opened, and why; it is left out. Without it
+            the first one ends the work.
 
     Raises:
         InputError: too few words, or too few of a kind, for figures that mean anything.
     """
     plain = replace(vlm, calibration=None)
     asks = self_check and plain.exam.reason is None
-    seen = _described(
-        plain, pictures, on_picture, batch_size=batch_size, max_new_tokens=max_new_tokens,
-        vocabulary=vocabulary, self_check=asks,
+    seen = described(
+        plain, pictures, on_picture, on_broken, batch_size=batch_size,
+        max_new_tokens=max_new_tokens, vocabulary=vocabulary, self_check=asks,
     )  # fmt: skip
-    cases = [case for known, text in seen for case in cases_of(known, text)]
+    there: dict[str, int] = {}
+    cases: list[Case] = []
+    for known, text in seen:
+        there[known.id] = len(known.objects)
+        cases += cases_of(known, text)
     invented = sum(case.invented for case in cases)
     kinds = {"invented": invented, "true": len(cases) - invented}
     if len(cases) < FEWEST_WORDS or min(kinds.values()) < FEWEST_OF_A_KIND:
         counted = " and ".join(f"{count} {kind}" for kind, count in kinds.items())
         raise InputError(
-            f"{len(pictures)} pictures gave {counted} objects; {FEWEST_WORDS} in all and "
+            f"{len(there)} pictures gave {counted} objects; {FEWEST_WORDS} in all and "
             f"{FEWEST_OF_A_KIND} of each kind are the least for a calibration: take more pictures"
         )
     layers, layers_auroc, by_layer = layer_range(cases)
     cases = [case.with_layers(layers) for case in cases]
-    there = {known.id: len(known.objects) for known in pictures}
     return Calibration(
         model=vlm.id,
         revision=vlm.revision,
@@ -135,7 +144,7 @@ def calibrate(
         layers_auroc=round(layers_auroc, 4),
         by_layer=tuple(round(value, 4) for value in by_layer),
         made_from=made_from,
-        pictures=len(pictures),
+        pictures=len(there),
         words=len(cases),
         invented=invented,
         single=fit(cases, SINGLE, there)[0],
@@ -162,15 +171,36 @@ def cases_of(known: Known, seen: Seen) -> Iterator[Case]:
         )
 
 
-def _described(
-    vlm: VLM, pictures: Sequence[Known], on_picture: OnToken | None, **how: Any
+def described(
+    vlm: VLM,
+    pictures: Sequence[Known],
+    on_picture: OnToken | None = None,
+    on_broken: OnBroken | None = None,
+    **how: Any,
 ) -> Iterator[tuple[Known, Seen]]:
+    """Each picture with its description, batch by batch.
+
+    Args:
+        how: of `VLM.describe`, `batch_size` among it.
+        on_picture, on_broken: see `calibrate`.
+    """
     size = how["batch_size"]
     for first in range(0, len(pictures), size):
         chunk = pictures[first : first + size]
+        if on_broken is not None:
+            chunk = [one for one in chunk if _opens(one, on_broken)]
         yield from zip(chunk, vlm.describe([one.picture for one in chunk], **how), strict=True)
         if on_picture is not None:
             on_picture(min(first + size, len(pictures)), len(pictures))
+
+
+def _opens(known: Known, on_broken: OnBroken) -> bool:
+    try:
+        open_picture(known.picture)
+    except InputError as error:
+        on_broken(known, error)
+        return False
+    return True
 
 
 def _row(path: Path, number: int, line: str) -> dict[str, Any]:
