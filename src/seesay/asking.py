@@ -127,24 +127,21 @@ class Asked:
                 f"on_text follows one text as it grows, and a search over {num_beams} beams may "
                 "still change all of it; leave out one of them"
             )
-        return cls(
-            prompt,
-            method_of(method),
-            decoding,
-            seed,
-            vocabulary,
-            batch_size,
-            on_token,
-            on_text,
-            self_check,
-            deep,
-            aggregate,
-        )
+        told = on_token, on_text
+        scores = self_check, deep, aggregate
+        return cls(prompt, method_of(method), decoding, seed, vocabulary, batch_size, *told, *scores)
 
     @property
     def plain(self) -> bool:
         """Whether the model is asked without any method."""
         return not self.method.methods
+
+    @property
+    def readout(self) -> str:
+        """What is read of a word, in a clause: it decides which scores there are."""
+        parts = ["hidden states"] * self.deep + ["self-check"] * self.self_check
+        tokens = {"first": "a word's first token", "min": "its most doubtful token"}
+        return ", ".join([tokens.get(self.aggregate, "the mean of its tokens"), *parts])
 
     def arguments(self, *followers: Follow) -> dict[str, Any]:
         """What `generate` takes beside the inputs.
