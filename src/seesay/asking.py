@@ -127,14 +127,11 @@ class Asked:
                 f"on_text follows one text as it grows, and a search over {num_beams} beams may "
                 "still change all of it; leave out one of them"
             )
-        told = on_token, on_text
-        scores = self_check, deep, aggregate
-        return cls(prompt, method_of(method), decoding, seed, vocabulary, batch_size, *told, *scores)
-
-    @property
-    def plain(self) -> bool:
-        """Whether the model is asked without any method."""
-        return not self.method.methods
+        chosen = method_of(method)
+        return cls(  # fmt: skip
+            prompt, chosen, decoding, seed, vocabulary, batch_size, on_token, on_text,
+            self_check, deep, aggregate,
+        )
 
     @property
     def readout(self) -> str:
