@@ -12,7 +12,8 @@ LAYERS = [
     {"errors", "models", "loading", "processors", "patches", "sights", "images", "toy"},
     {"engine"},
     {"methods", "grounding", "show"},
-    {"vlm", "asking", "answering", "seen", "pictures", "tracing", "watching", "lens", "folder"},
+    {"vlm", "asking", "answering", "looking", "seen", "pictures", "tracing", "watching", "lens"}
+    | {"folder"},
     {"evaluate", "testing"},
     {"cli", "__main__", "integrations"},
 ]

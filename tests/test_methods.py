@@ -54,7 +54,7 @@ def test_names_are_forgiving_where_nothing_is_ambiguous():
         ("nothing-like-it", "known: "),
         ("farsight(sigm=1)", "did you mean sigma"),
         ("farsight(1)", "fields go by name"),
-        ("farsight(sigma=x)", "unknown method 'x'"),
+        ("farsight(sigma=x)", "sigma='x' must be a finite number"),
         ("farsight(sigma=2*3)", "not a plain value"),
         ("farsight(sigma", "not of the form"),
         ("farsight - agla", "not of the form"),

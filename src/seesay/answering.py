@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,11 @@ from torch import Tensor
 from seesay import asking, toy
 from seesay.asking import Asked
 from seesay.engine import Record, Session, Stack
-from seesay.engine.fork import Cost, Fork
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Reading, Vocabulary, read
-from seesay.grounding.questions import presence
-from seesay.grounding.reading import checked, written
-from seesay.grounding.self_check import ask_yes, yes_no_tokens
+from seesay.grounding.reading import written
+from seesay.grounding.self_check import yes_no_tokens
+from seesay.looking import Revised, SecondLook, steps_of
 from seesay.pictures import Opened
 from seesay.processors import chat_prompt
 from seesay.seen import Protocol, Seen
@@ -70,49 +69,65 @@ class _Batch:
 
     def seen(self) -> list[Seen]:
         """The model's own texts."""
-        asked, vlm = self.asked, self.vlm
-        if asked.self_check:
-            vlm.refuse_unless_it_answers()
-        session = self._session()
+        asked, look = self.asked, self._second_look()
         started = time.perf_counter()
-        with asking.seeded(asked.seed), asking.explained(), session:
-            session.generate(**self.inputs, **asked.arguments(*self._followers(session)))
-            fork = Fork.after(session, self.inputs, asked.prompt) if asked.self_check else None
-        record = _recorded(session)
-        readings = [self._read(record, row) for row in range(len(self.pictures))]
-        if asked.on_text is not None and readings[0].text:
+        record = self._generated(look, lambda session: self._followers(session, look))
+        readings = self._readings(record)
+        if asked.on_text is not None and look.looker is None and readings[0].text:
             asked.on_text(readings[0].text, readings[0].mentions)
-        readings, cost = self._checked(readings, fork)
+        revised = look.revised(
+            look.asked_after(readings),
+            lambda bounds: self._readings(self._generated(look, logits_processor=bounds)),
+        )
+        if asked.on_text is not None and look.looker is not None and revised[0].reading.text:
+            asked.on_text(revised[0].reading.text, revised[0].reading.mentions)
         seconds = (time.perf_counter() - started) / len(readings)
         method = repr(asked.method)
         return [
-            self._seen(row, reading, method, seconds, _yes(vlm, record, row), cost)
-            for row, reading in enumerate(readings)
+            self._seen(row, one, method, seconds, _yes(self.vlm, record, row), look)
+            for row, one in enumerate(revised)
         ]
 
     def audited(self, text: str) -> Seen:
         """The scores of a given text, read in one forward."""
-        asked, vlm = self.asked, self.vlm
+        asked = self.asked
         if not asked.plain:
             raise InputError(
                 f"a given text is read by the plain model, so {asked.method} has no place here; "
                 "leave it out"
             )
-        if asked.self_check:
-            vlm.refuse_unless_it_answers()
+        look = self._second_look()
         tokens, spans = self._tokens(text)
         session = self._session()
         started = time.perf_counter()
         with torch.no_grad(), asking.explained(), session:
             record = session.read(tokens, **self.inputs)
-        fork = Fork.fresh(vlm.view, self.inputs, asked.prompt) if asked.self_check else None
-        readings, cost = self._checked([self._read(record, 0, (text, spans))], fork)
+        reading = look.asked_after([self._read(record, 0, (text, spans))])[0]
         seconds = time.perf_counter() - started
-        return self._seen(0, readings[0], AUDITED, seconds, None, cost)
+        return self._seen(0, Revised(reading), AUDITED, seconds, None, look)
+
+    def _second_look(self) -> SecondLook:
+        return SecondLook(self.vlm, self.asked, self.inputs, self.words)
+
+    def _generated(
+        self,
+        look: SecondLook,
+        followers: Callable[[Session], list[asking.Follow]] = lambda _: [],
+        **more: Any,
+    ) -> Record:
+        """The record of one generation of all texts."""
+        asked, session = self.asked, self._session()
+        with asking.seeded(asked.seed), asking.explained(), session:
+            session.generate(**self.inputs, **asked.arguments(*followers(session)), **more)
+            look.written(session)
+        return _recorded(session)
+
+    def _readings(self, record: Record) -> list[Reading]:
+        return [self._read(record, row) for row in range(len(self.pictures))]
 
     def _session(self) -> Session:
         asked = self.asked
-        return asked.method(
+        return steps_of(asked.method)(
             self.vlm.model,
             processor=self.vlm.processor,
             images=self.images,
@@ -135,28 +150,11 @@ class _Batch:
             given=given,
         )
 
-    def _checked(
-        self, readings: list[Reading], fork: Fork | None
-    ) -> tuple[list[Reading], Cost | None]:
-        """The readings after the model was asked whether what they name is there."""
-        if fork is None:
-            return readings, None
-        names = [[mention.name for mention in reading.mentions] for reading in readings]
-        form = toy.question if all(words.name == "toy" for words in self.words) else presence
-        answers = ask_yes(fork, names, form)
-        again = [
-            checked(
-                reading,
-                {name: answer.p_yes for name, answer in its.items()},
-                self.vlm.calibration,
-            )
-            for reading, its in zip(readings, answers, strict=True)
-        ]
-        return again, fork.cost
-
-    def _followers(self, session: Session) -> list[asking.Follow]:
+    def _followers(self, session: Session, look: SecondLook) -> list[asking.Follow]:
         """Who is told of each step: `on_text`, of what has settled since it was last called."""
         on_text, told = self.asked.on_text, 0
+        if look.looker is not None:
+            return look.followers(session, lambda record: self._read(record, 0))
         if on_text is None:
             return []
         tokenizer, words = self.vlm.processor.tokenizer, self.words[0]
@@ -218,17 +216,19 @@ class _Batch:
     def _seen(
         self,
         row: int,
-        reading: Reading,
+        said: Revised,
         method: str,
         seconds: float,
         yes: float | None,
-        cost: Cost | None,
+        look: SecondLook,
     ) -> Seen:
         vlm, asked, picture, words = self.vlm, self.asked, self.pictures[row], self.words[row]
+        reading, moved = said.reading, bool(steps_of(asked.method).methods)
+        remarks = [vlm.scale, _UNDER_A_METHOD if moved else "", look.remark]
         protocol = Protocol(
             model=vlm.id,
             revision=vlm.revision,
-            method=AUDITED if method == AUDITED else repr(asked.method.settled(vlm.view)),
+            method=AUDITED if method == AUDITED else repr(look.method),
             prompt=asked.prompt,
             decoding=asked.decoding,
             seed=asked.seed,
@@ -237,7 +237,8 @@ class _Batch:
             dtype=str(vlm.model.dtype).removeprefix("torch."),
             device=str(vlm.model.device),
             vocabulary=words.name,
-            risk=vlm.scale if asked.plain else vlm.scale + _UNDER_A_METHOD,
+            risk="; ".join(filter(None, remarks)),
+            readout=asked.readout,
             versions=versions(),
         )
         return Seen(
@@ -249,7 +250,9 @@ class _Batch:
             ended=reading.ended,
             acted=reading.acted,
             yes=yes,
-            check=cost,
+            check=look.cost,
+            draft=said.draft,
+            withheld=said.withheld,
             protocol=protocol,
             present=picture.present if words is picture.vocabulary else None,
             picture=picture.image,
@@ -258,7 +261,7 @@ class _Batch:
 
 
 # A method moves the scores themselves: Attention Lens raises every SVAR, for instance.
-_UNDER_A_METHOD = "; the method's own effect on the scores is not allowed for"
+_UNDER_A_METHOD = "the method's own effect on the scores is not allowed for"
 
 
 @lru_cache

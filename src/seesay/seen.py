@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from seesay.engine.fork import Cost
     from seesay.grounding import Mention, Token
+    from seesay.grounding.withheld import Withheld
     from seesay.show.account import Account, Panel
     from seesay.sights import Sight
 
@@ -39,6 +40,7 @@ class Protocol(BaseModel):
     device: str
     vocabulary: str
     risk: str
+    readout: str
     versions: dict[str, str]
 
     def record(self) -> dict[str, Any]:
@@ -62,7 +64,10 @@ class Seen:
         present: the objects in the picture if they are known (drawn scenes), else None.
         picture: the picture as it was given to the processor.
         yes: P(yes) / (P(yes) + P(no)) at the first token: what a yes/no answer was chosen from.
-        check: what asking after the objects cost, for all of its batch; None without self-check.
+        check: what asking after the objects cost, for all of its batch; None where nothing asked.
+        draft: what the model wrote before it was looked at again; None where nothing did.
+        withheld: the words of the draft that are not said, in its order, and why; what was written
+            anew comes first.
         sight: how the model saw it; None where the family's patch order is not known.
     """
 
@@ -77,6 +82,8 @@ class Seen:
     acted: float | None = None
     yes: float | None = None
     check: Cost | None = None
+    draft: str | None = None
+    withheld: tuple[Withheld, ...] = ()
     picture: Image | None = field(default=None, repr=False, compare=False)
     sight: Sight | None = field(default=None, repr=False, compare=False)
 
@@ -96,6 +103,8 @@ class Seen:
             "acted": self.acted,
             "yes": self.yes,
             "check": None if self.check is None else asdict(self.check),
+            "draft": self.draft,
+            "withheld": [one.to_dict() for one in self.withheld],
             "mentions": [mention.to_dict() for mention in self.mentions],
             "tokens": [token._asdict() for token in self.tokens],
             "present": None if self.present is None else sorted(self.present),

@@ -8,7 +8,7 @@ follows from the method's verbs alone: a method from outside is traced like ours
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seesay import asking, patches
+from seesay import answering, asking, patches
 from seesay.asking import Asked
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.method import ATTENTION_VERBS
 from seesay.errors import MethodError, ModelError
 from seesay.grounding import Reading, read
 from seesay.grounding.scores import svar_layers
+from seesay.looking import steps_of
 from seesay.patches import Tile
 from seesay.pictures import Picture, open_picture
 from seesay.show.account import Account, Panel
@@ -78,9 +79,10 @@ def trace(
         raise MethodError("plain changes nothing, so there is nothing to show; name a method")
     inputs = asking.inputs_for(vlm.model, vlm.processor, [opened.image], prompt)
     name, notes = repr(asked.method), Notes()
+    steps = steps_of(asked.method)
     plain = say(vlm, Stack(), inputs, asked)
-    changed = say(vlm, asked.method, inputs, asked)
-    forced = say(vlm, watched(asked.method, notes), inputs, asked, plain.record.tokens[0])
+    changed = say(vlm, steps, inputs, asked) if steps.parts else plain
+    forced = say(vlm, watched(steps, notes), inputs, asked, plain.record.tokens[0])
 
     vocabulary = opened.vocabulary or vlm.vocabulary
     how: dict[str, Any] = {
@@ -90,33 +92,38 @@ def trace(
         "calibration": vlm.calibration,
     }
     readings = [read(said.record, 0, **how) for said in (plain, changed)]
-    settled = Stack(tuple(part.settled(vlm.view) for part in asked.method.methods))
-    case = _Case(vlm, inputs, settled, notes, plain, forced)
-    moment = case.moment(readings[0], changed.record)
+    accounts = [Account(label, reading.text, reading.mentions, ended=reading.ended)
+                for label, reading in zip(("plain", name), readings, strict=True)]  # fmt: skip
+    case = _Case(vlm, inputs, steps.settled(vlm.view), notes, plain, forced)
+    moment, revised = case.moment(readings[0], changed.record), None
+    if steps.methods != asked.method.methods:
+        revised = answering.answer(vlm, [opened], asked)[0]
+        accounts[1] = replace(revised.account(), label=name)
+        failed = [one.mention for one in revised.withheld if one.beside is None]
+        if failed and not steps.parts:
+            moment = Moment(failed[0].token, failed[0].word, failed[0].span, parting=True)
     return Trace(
         method=name,
-        parts=tuple(_part(part) for part in settled.methods),
+        parts=tuple(_part(part.settled(vlm.view)) for part in asked.method.methods),
         model=vlm.id,
         panel=Panel(
             title=opened.name,
             question=prompt,
-            accounts=[
-                Account(label, reading.text, reading.mentions, ended=reading.ended)
-                for label, reading in zip(("plain", name), readings, strict=True)
-            ],
+            accounts=accounts,
             picture=opened.image,
             present=opened.present if vocabulary is opened.vocabulary else None,
         ),
         seen=None if case.tile is None else pixels(vlm.view, case.tile),
         moment=moment,
-        odds=case.odds(moment),
+        odds=case.odds(moment) if steps.parts else None,
         gaze=case.gaze(moment) if case.overrides(*ATTENTION_VERBS) else None,
         sink=case.sink(moment) if case.overrides("sink_logmass") else None,
         shared=case.shared(),
         keys=case.keys(moment),
         streams=case.streams(),
         cache=forced.cache if case.overrides("compact") else None,
-        gated=_gated(settled, changed.record, readings[1]),
+        gated=_gated(case.method, changed.record, readings[1]),
+        withheld=None if revised is None else revised.withheld,
     )
 
 
@@ -265,7 +272,8 @@ def _on_attention(method: Method) -> bool:
 
 
 def _part(method: Method) -> Part:
-    verbs = tuple(verb for verb in _VERBS if method.overrides(verb)) if method.active else ()
+    acts = ("texts",) if method.acts_on == "texts" else filter(method.overrides, _VERBS)
+    verbs = tuple(acts) if method.active else ()
     return Part(repr(method), method.summary, method.paper, verbs)
 
 

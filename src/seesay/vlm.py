@@ -16,7 +16,7 @@ from typing import Any, Unpack, overload
 
 import torch
 
-from seesay import answering, asking, methods, toy
+from seesay import answering, asking, looking, methods, toy
 from seesay.asking import Asked, Options, method_of
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import InputError, ModelError, SeesayError
@@ -194,9 +194,10 @@ class VLM:
         """None if the method can be installed on this model, else the reason why not."""
         try:
             with method_of(method)(self.model, processor=self.processor):
-                return None
+                pass
         except SeesayError as error:
             return str(error)
+        return looking.unfit(self, method_of(method))
 
     @property
     def scale(self) -> str:

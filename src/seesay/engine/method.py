@@ -84,13 +84,15 @@ class Method(Composable):
     """One mitigation method. Subclass it as ``@dataclass(frozen=True, repr=False)``.
 
     Class attributes: `name` (what users write, in lower case with hyphens), `summary` (one clause),
-    `paper` (title, venue, arXiv id).
+    `paper` (title, venue, arXiv id). `acts_on` says whether verbs act on each step of a generation,
+    or `VLM.describe` hands the method a finished text; a session then leaves it alone.
     """
 
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     standalone: ClassVar[bool] = True  # False for one that needs another method to act on
+    acts_on: ClassVar[Literal["steps", "texts"]] = "steps"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -151,11 +153,11 @@ class Method(Composable):
     # ---- verbs: override what the method needs ---------------------------------------------
 
     def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
-        """Once a prompt: what differs in the inputs of a second stream, or None for no second one.
+        """Once a prompt: what differs in a second stream's inputs, or None for no second one.
 
-        Returns entries of ``prompt.inputs``: pixel inputs, each of the shape of the original;
-        ``attention_mask`` (batch, columns) closes the columns where it is 0, for all later tokens
-        too, and leaves positions as they are.
+        Returns entries of ``prompt.inputs``: pixel inputs of the original's shape; where
+        ``attention_mask`` (batch, columns) is 0 it closes columns, for all later tokens too, and
+        leaves positions as they are.
         """
         return None
 
@@ -168,10 +170,8 @@ class Method(Composable):
         """
 
     def rewrite_qk(self, call: Call) -> Tensor | None:
-        """Prefill: whose attention map every head of this layer uses.
-
-        Returns a long tensor (batch,), the query head to broadcast, -1 for "leave this row alone".
-        """
+        """Prefill: whose attention map every head of this layer uses: a long tensor (batch,), the
+        query head to broadcast, -1 for "leave this row alone"."""
         return None
 
     def key_scale(self, call: Call) -> Tensor | None:
@@ -237,7 +237,7 @@ class Method(Composable):
     def _require_number(
         self, field: str, low: float = -math.inf, high: float = math.inf, *, above: bool = False
     ) -> None:
-        """Require a finite number within [low, high], or (low, high] with `above`."""
+        """Require a finite number within [low, high]; (low, high] with `above`."""
         value = getattr(self, field)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         inside = number and math.isfinite(value) and low <= value <= high

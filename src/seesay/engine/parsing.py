@@ -88,7 +88,8 @@ def _method(node: ast.expr, text: str) -> AnyMethod:
         inner = [_method(argument, text) for argument in node.args if _names_method(argument)]
         if len(inner) != len(node.args) or len(inner) > 1:
             raise MethodError(f"method {text!r}: fields go by name, such as alpha=0.4")
-        values = {str(k.arg): _value(k, text) for k in node.keywords}
+        takes = {} if node.func.id == PLAIN else _takes_methods(method_class(node.func.id))
+        values = {str(k.arg): _value(k, text, takes.get(str(k.arg), False)) for k in node.keywords}
         return _build(node.func.id, {"method": inner[0], **values} if inner else values)
     raise MethodError(f"method {text!r} is not of the form 'name(field=value) + name'")
 
@@ -97,9 +98,16 @@ def _names_method(node: ast.expr) -> bool:
     return isinstance(node, ast.Name | ast.Call)
 
 
-def _value(keyword: ast.keyword, text: str) -> Any:
+def _takes_methods(cls: type[Method]) -> dict[str, bool]:
+    """Which fields of a method hold a method, by their annotation."""
+    return {f.name: "Method" in str(f.type) for f in fields(cls)}  # type: ignore[arg-type]
+
+
+def _value(keyword: ast.keyword, text: str, method: bool) -> Any:
     if isinstance(keyword.value, ast.Name) and keyword.value.id == "inf":
         return math.inf  # what repr writes; Python's grammar knows no literal for it
+    if isinstance(keyword.value, ast.Name) and not method:
+        return keyword.value.id.replace("_", "-")  # mode=mark, evidence=self-check
     if _names_method(keyword.value):
         return _method(keyword.value, text)
     try:

@@ -8,9 +8,8 @@ lookup tables of transformers, which get one entry each for the session's lifeti
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from contextlib import ExitStack
-from types import TracebackType
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, Self
 from weakref import WeakKeyDictionary
 
@@ -69,10 +68,9 @@ class Session:
         if self._gate is not None:
             others = Stack(tuple(m for m in stack.parts if m is not self._gate))
             self._sure_plans = plan_layers(self.view, others, self._readout)
-        self._looking_again = False
         self._compacts = {i: p.compact for i, p in self._plans.items() if p.compact}
         self._undo = ExitStack()
-        self._generating = False
+        self._looking_again = self._generating = False
         self._preparing = False  # a matcher may run the model itself, which is then left alone
 
     # ---- on and off ------------------------------------------------------------------------
@@ -105,12 +103,7 @@ class Session:
             self._undo = undo.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._undo.close()
         self.run = None
 
@@ -161,6 +154,19 @@ class Session:
         finally:
             self._generating = False
         return self.record
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """The plain model inside the block, for a question in the middle of a generation, which
+        goes on behind it as if nothing had been asked."""
+        model, own = self.view.model, (self.run, self._preparing)
+        _OPEN.pop(model, None)
+        self.run, self._preparing = None, True
+        try:
+            yield
+        finally:
+            _OPEN[model] = self
+            self.run, self._preparing = own
 
     def _begin(self, inputs: Mapping[str, Any], cache: Any) -> Run:
         """Make the run of a generation or of a bare forward; go on with it if it knows `cache`."""
@@ -244,9 +250,6 @@ class Session:
         if self._compacts and run.cache is not None:
             compact(self._compacts, run)
         return output
-
-    def _watched(self) -> Run | None:
-        return None if self._preparing else self.run
 
     def _look_again(self, model: nn.Module, kwargs: dict[str, Any], output: Any) -> Any:
         """The step once more with the gated method, in the rows that are in doubt."""

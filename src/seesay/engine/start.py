@@ -90,8 +90,14 @@ def refuse_unfit(stack: Stack, inputs: Mapping[str, Any], readout: bool) -> None
     Raises:
         EngineError: assisted decoding, which scores several rows in one forward, under a method
             that acts on the newest row alone; no cache under a readout or under a method whose
-            doings live in it.
+            doings live in it; a method that acts on texts.
     """
+    for method in stack.parts:
+        if method.active and method.acts_on == "texts":
+            raise EngineError(
+                f"{method} acts on words about a picture, and generate returns tokens; call "
+                f"seesay.VLM.describe(picture, method={method.name!r}), which reads them"
+            )
     assisted = inputs.get("assistant_model") or inputs.get("prompt_lookup_num_tokens")
     by_row = [m for m in stack.parts if m.active and any(map(m.overrides, _NEWEST_ROW_VERBS))]
     if assisted and (by_row or readout):

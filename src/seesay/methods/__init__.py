@@ -8,6 +8,7 @@ from seesay.methods.attention_lens import AttentionLens
 from seesay.methods.eah import EAH
 from seesay.methods.farsight import FarSight
 from seesay.methods.gate import Gate
+from seesay.methods.look_again import LookAgain
 from seesay.methods.pai import PAI
 from seesay.methods.vasparse import VASparse
 from seesay.methods.vcd import VCD
@@ -21,6 +22,7 @@ __all__ = [
     "AttentionLens",
     "FarSight",
     "Gate",
+    "LookAgain",
     "VASparse",
     "parse",
 ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from seesay.show import panels, svg
 from seesay.show.account import Account, invented, is_invented, named, pieces
 from seesay.show.panels import INNER, MARGIN, WIDTH
+from seesay.show.second import withheld
 from seesay.show.svg import paragraph, text
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ DOES = {
     "prepare": "runs the same model a second time beside the first, on changed inputs",
     "compact": "drops or merges what the model remembers of earlier tokens",
     "fold": "changes the odds of the next word just before it is picked",
+    "texts": "asks the model, when a sentence is written, whether what it names is in the picture",
 }
 """What each verb does, for somebody who has never heard of it."""
 
@@ -47,6 +49,10 @@ def draw(trace: Trace) -> str:
 def caption(trace: Trace) -> str:
     """What changed at the moment looked at, in a sentence."""
     odds, gaze, word = trace.odds, trace.gaze, trace.moment.word
+    if odds is None:
+        told = [f"{one}." for one in trace.withheld or ()]
+        story = " ".join(line[0].upper() + line[1:] for line in told)
+        return story or "It looked again for all that it had named, and left nothing out."
     before, after = (odds.shares[k, odds.said] for k in (0, -1))
     facts = [f"the word's probability goes from {before:.3f} to {after:.3f}"]
     if gaze is not None and gaze.plain is not None and gaze.changed is not None:
@@ -70,7 +76,10 @@ def _panels(trace: Trace) -> Iterator[tuple[str, panels.Panel]]:
         yield "streams", partial(panels.streams, trace)
     if trace.cache is not None:
         yield "cache", partial(panels.cache, trace.cache)
-    yield "odds", partial(panels.odds, trace, trace.odds)
+    if trace.odds is not None:
+        yield "odds", partial(panels.odds, trace, trace.odds)
+    if trace.withheld:
+        yield "withheld", partial(withheld, trace, trace.withheld)
 
 
 def _header(trace: Trace) -> tuple[str, float]:

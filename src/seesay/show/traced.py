@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from seesay.grounding.withheld import Withheld
     from seesay.show.account import Panel
 
     Numbers = NDArray[np.float64]
@@ -164,7 +165,8 @@ class Trace:
         model: the model's name.
         panel: the picture and two accounts of it, plain and the method's.
         seen: the picture as the model sees it, None where the family's patches are not known.
-        moment, odds and the rest: see there.
+        moment and the rest: see there; `odds` is None where no step was touched.
+        withheld: what was thought and not said; None without a method that acts on texts.
     """
 
     method: str
@@ -173,7 +175,7 @@ class Trace:
     panel: Panel
     seen: Image | None
     moment: Moment
-    odds: Odds
+    odds: Odds | None
     gaze: Gaze | None = None
     sink: Sink | None = None
     shared: tuple[Shared, ...] = ()
@@ -181,3 +183,4 @@ class Trace:
     streams: tuple[Stream, ...] = ()
     cache: Cache | None = None
     gated: Gated | None = None
+    withheld: tuple[Withheld, ...] | None = None

@@ -1,0 +1,214 @@
+"""From a text and what is known of its objects to what is said of it in the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from seesay.engine import AnyMethod, Method, Stack
+from seesay.errors import MethodError, ModelError
+from seesay.grounding import Calibration, Mention, Reading
+from seesay.grounding.clauses import Left, leave_out, sentences
+from seesay.grounding.withheld import Looked, Withheld
+from seesay.methods.look_again import LookAgain
+
+if TYPE_CHECKING:
+    from seesay.vlm import VLM
+
+
+@dataclass(frozen=True)
+class Revised:
+    """A text after it was looked at again.
+
+    `reading` is what is said, with the tokens and mentions that are left of the draft; `draft` is
+    what the model wrote (None where nothing looked at it again), `withheld` what is not said.
+    """
+
+    reading: Reading
+    draft: str | None = None
+    withheld: tuple[Withheld, ...] = ()
+
+
+@dataclass(frozen=True)
+class Looker:
+    """A look-again fitted to a model.
+
+    Attributes:
+        look: with evidence and threshold filled in.
+        calibration: of the model.
+        remark: what was used in the place of what was asked for, "" if nothing.
+    """
+
+    look: LookAgain
+    calibration: Calibration | None = None
+    remark: str = ""
+
+    @classmethod
+    def of(cls, vlm: VLM, method: AnyMethod) -> Looker | None:
+        """The look-again in `method`, fitted to the model; None without one that is active.
+
+        Raises:
+            MethodError: evidence that this model has not got.
+            ModelError: a model that cannot answer yes/no questions.
+        """
+        asked = _look_again(method)
+        if asked is None or not asked.active:
+            return None
+        calibration = vlm.calibration
+        checked = None if calibration is None else calibration.checked
+        look = asked.fitted(
+            None if calibration is None else calibration.single.strongest(),
+            None if checked is None else checked.strongest(),
+        )
+        if look.asks and (reason := vlm.exam.reason) is not None:
+            raise ModelError(
+                f"{vlm.id} cannot look again: {reason}; on a calibrated model "
+                "look-again(evidence=risk) asks nothing"
+            )
+        fell_back = look.evidence != asked.evidence
+        return cls(look, calibration, _FELL_BACK if fell_back else "")
+
+    def looked(self, reading: Reading, first: frozenset[str] | None = None) -> dict[str, Looked]:
+        """What is known of each object of a text, by name: that of its first mention.
+
+        Args:
+            first: if given, other objects came in by rewriting and need a surer answer.
+        """
+        found: dict[str, Looked] = {}
+        for mention in reading.mentions:
+            if mention.name in found or negated(reading.text, mention):
+                continue
+            p_yes = mention.scores.get("self_check")
+            doubt = self.look.doubt(self._risk(mention.scores), p_yes)
+            fails = self.look.fails(doubt)
+            if first is not None and mention.name not in first and p_yes is not None:
+                fails = fails or p_yes < self.look.stricter
+            found[mention.name] = Looked(doubt, self.look.threshold or 0.0, p_yes, fails)
+        return found
+
+    def revised(
+        self,
+        reading: Reading,
+        *,
+        whole: bool = True,
+        first: frozenset[str] | None = None,
+        dropped: Sequence[Withheld] = (),
+    ) -> Revised:
+        """The text as it is said.
+
+        Args:
+            reading: its objects asked after, if the evidence asks.
+            whole: False for the beginning of a text that still grows, of which nothing may be left.
+            first: see `looked`.
+            dropped: what versions before this one had named.
+        """
+        looked = self.looked(reading, first)
+        failing = [
+            m
+            for m in reading.mentions
+            if m.name in looked and looked[m.name].fails and not negated(reading.text, m)
+        ]
+        if self.look.mode == "mark":
+            marked = tuple(replace(m, doubtful=m in failing) for m in reading.mentions)
+            return Revised(replace(reading, mentions=marked), reading.text)
+        if not failing:
+            return Revised(reading, reading.text, tuple(dropped))
+        left = leave_out(
+            reading.text,
+            [m.span for m in failing],
+            [m.span for m in reading.mentions if m not in failing],
+        )
+        told = _remains(reading, left)
+        if whole and not told.text:
+            told = replace(told, text=self.look.otherwise)
+        withheld = (*dropped, *_withheld(reading, left, failing, looked))
+        return Revised(told, reading.text, withheld)
+
+    def _risk(self, scores: Mapping[str, float]) -> float:
+        """The calibrated risk that the evidence goes by; self-check alone does not look at it."""
+        if self.calibration is None or self.look.evidence == "self-check":
+            return 0.0
+        checked = self.calibration.checked if self.look.evidence == "combined" else None
+        return (checked or self.calibration.single).risk(scores)
+
+
+def steps_of(method: AnyMethod) -> Stack:
+    """The methods of `method` that act on the steps of a generation."""
+    return Stack(tuple(part for part in method.methods if part.acts_on == "steps"))
+
+
+def unfit(vlm: VLM, method: AnyMethod) -> str | None:
+    """Why this model cannot carry out what `method` does to texts; None if it can."""
+    try:
+        Looker.of(vlm, method)
+    except (MethodError, ModelError) as error:
+        return str(error)
+    return None
+
+
+def negated(text: str, mention: Mention) -> bool:
+    """Whether the text says that the object is *not* there ("there is no fork")."""
+    return _NEGATED.search(text[: mention.span[0]]) is not None
+
+
+def sentence_at(text: str, place: int) -> str:
+    """The sentence of `text` that holds the character at `place`."""
+    return next((text[a:b] for a, b in sentences(text) if a <= place < b), text)
+
+
+def _look_again(method: AnyMethod) -> LookAgain | None:
+    parts: tuple[Method, ...] = method.methods
+    return next((part for part in parts if isinstance(part, LookAgain)), None)
+
+
+def _remains(reading: Reading, left: Left) -> Reading:
+    """What is left of a reading: its tokens and mentions at their new places."""
+    moved = [(k, left.moved(token.span)) for k, token in enumerate(reading.tokens)]
+    kept = [(k, span) for k, span in moved if span is not None and span[0] < span[1]]
+    place = {old: new for new, (old, _) in enumerate(kept)}
+    return Reading(
+        text=left.text,
+        tokens=tuple(reading.tokens[k]._replace(span=span) for k, span in kept),
+        mentions=tuple(
+            replace(mention, span=span, token=place[mention.token])
+            for mention in reading.mentions
+            if (span := left.moved(mention.span)) is not None and mention.token in place
+        ),
+        ended=reading.ended,
+        acted=reading.acted,
+    )
+
+
+def _withheld(
+    reading: Reading, left: Left, failing: Sequence[Mention], looked: Mapping[str, Looked]
+) -> Iterator[Withheld]:
+    """What failed, and what was left out beside it."""
+    nothing = Looked(0.0, 0.0, None, fails=False)  # "no fork", left out with its clause
+    for mention in reading.mentions:
+        start = mention.span[0]
+        if mention in failing or left.moved(mention.span) is None:
+            before = [new + min(end, start) - old for old, end, new in left.pieces if old <= start]
+            yield Withheld(
+                mention,
+                sentence_at(reading.text, start),
+                at=max(before, default=0),
+                looked=looked.get(mention.name, nothing),
+                beside=None if mention in failing else _beside(mention, failing).word,
+            )
+
+
+def _beside(mention: Mention, failing: Sequence[Mention]) -> Mention:
+    """The failing mention that took `mention` along: the nearest before it or, if none, behind."""
+    before = [m for m in failing if m.span[0] < mention.span[0]]
+    return before[-1] if before else failing[0]
+
+
+# "no (red) fork", "without a fork", "not any forks", "does not show a (small) fork"
+_NEGATED = re.compile(
+    r"(?:\b(?:no|without(?: an?| any)?|not (?:an?|any)|(?:not|n['’]t) \w+(?: an?| any))|"
+    r"n['’]t (?:an?|any))(?: [\w-]+){0,2} $",
+    re.IGNORECASE,
+)
+_FELL_BACK = "look-again went by self-check alone: the model has no calibration for both together"

@@ -1,0 +1,107 @@
+"""A batch's second look: from the readings of its texts to what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from transformers import LogitsProcessorList
+
+from seesay.asking import Asked, Follow
+from seesay.engine import Record, Session, Stack
+from seesay.engine.fork import Cost
+from seesay.errors import EngineError
+from seesay.grounding import Reading, Vocabulary
+from seesay.looking.checks import Checks
+from seesay.looking.looker import Looker, Revised
+from seesay.looking.rewriting import Bounds, Path, rewritten
+from seesay.looking.streaming import Released
+
+if TYPE_CHECKING:
+    from seesay.vlm import VLM
+
+
+class SecondLook:
+    """What is done with a batch's texts once they are written: nothing, asking after what they name
+    (self-check), or look-again.
+
+    Raises:
+        ModelError: a model that cannot answer yes/no questions is to be asked.
+        MethodError: evidence that this model has not got.
+        EngineError: beams, where sentences are to be written anew.
+    """
+
+    def __init__(
+        self, vlm: VLM, asked: Asked, inputs: Mapping[str, Any], words: Sequence[Vocabulary]
+    ) -> None:
+        self.vlm, self.asked, self.words = vlm, asked, words
+        self.looker = Looker.of(vlm, asked.method)
+        if asked.self_check:
+            vlm.refuse_unless_it_answers()
+        asks = asked.self_check or (self.looker is not None and self.looker.look.asks)
+        self.checks = (
+            Checks(vlm.view, inputs, asked.prompt, words, vlm.calibration) if asks else None
+        )
+        self._columns = int(inputs["input_ids"].shape[1])
+        refused = {} if self.looker is None else self.looker.look.refuses
+        if "beams" in refused and asked.decoding["num_beams"] > 1:
+            raise EngineError(f"{asked.method}: {refused['beams']}; leave out one of them")
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the questions cost, None if nothing is asked."""
+        return None if self.checks is None else self.checks.cost
+
+    @property
+    def remark(self) -> str:
+        """What was used in the place of what was asked for, "" if nothing."""
+        return "" if self.looker is None else self.looker.remark
+
+    @property
+    def method(self) -> Stack:
+        """The method with every field as this model has it."""
+        parts = self.asked.method.settled(self.vlm.view).methods
+        look = None if self.looker is None else self.looker.look
+        return Stack(tuple(look if look and part.name == look.name else part for part in parts))
+
+    def followers(self, session: Session, read: Callable[[Record], Reading]) -> list[Follow]:
+        """Who is told of each step of one text, where `on_text` wants to see it looked at again."""
+        on_text, looker = self.asked.on_text, self.looker
+        if on_text is None or looker is None or looker.look.mode == "rewrite":
+            return []
+        tokenizer = self.vlm.processor.tokenizer
+        return [Released(looker, self.checks, session, read, tokenizer, on_text)]
+
+    def written(self, session: Session) -> None:
+        """`session` has generated; to be called inside its block."""
+        if self.checks is not None:
+            self.checks.after(session)
+
+    def asked_after(self, readings: list[Reading]) -> list[Reading]:
+        """The readings with the model's answers, if it is asked."""
+        return readings if self.checks is None else self.checks.ask(readings)
+
+    def revised(
+        self, readings: list[Reading], again: Callable[[LogitsProcessorList], list[Reading]]
+    ) -> list[Revised]:
+        """What is said in the end.
+
+        Args:
+            readings: asked after.
+            again: generates the batch once more under a processor of logits.
+        """
+        looker = self.looker
+        if looker is None:
+            return [Revised(reading) for reading in readings]
+        if looker.look.mode != "rewrite":
+            return [looker.revised(reading) for reading in readings]
+        paths = [Path(reading, frozenset(m.name for m in reading.mentions)) for reading in readings]
+        rewritten(looker, paths, lambda: self.asked_after(again(self._bounds(paths))))
+        return [
+            looker.revised(path.reading, first=path.first, dropped=path.dropped) for path in paths
+        ]
+
+    def _bounds(self, paths: Sequence[Path]) -> LogitsProcessorList:
+        ends = sorted(self.asked.end_ids(self.vlm.model))
+        tokenizer = self.vlm.processor.tokenizer
+        return LogitsProcessorList([Bounds(paths, self.words, tokenizer, self._columns, ends)])

@@ -1,0 +1,64 @@
+"""A text released sentence by sentence, each looked at again before it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from seesay.asking import OnText
+from seesay.engine import Record, Session
+from seesay.grounding import Reading
+from seesay.grounding.clauses import sentences
+from seesay.grounding.reading import decode
+from seesay.looking.checks import Checks
+from seesay.looking.looker import Looker
+
+
+class Released:
+    """Follows a generation of one text and tells `on_text` what of it has stood a second look.
+
+    A sentence is looked at when the next one has begun. What becomes of a sentence depends on it
+    and those before it alone, so what was told is never taken back.
+    """
+
+    def __init__(
+        self,
+        looker: Looker,
+        checks: Checks | None,
+        session: Session,
+        read: Callable[[Record], Reading],
+        tokenizer: Any,
+        on_text: OnText,
+    ) -> None:
+        self.looker, self.checks, self.session = looker, checks, session
+        self.read, self.tokenizer, self.on_text = read, tokenizer, on_text
+        self._sentences, self._told = 0, 0
+
+    def __call__(self, new: Tensor) -> None:
+        """After a step: `new` (1, tokens) is the text so far."""
+        whole = sentences(decode(self.tokenizer, new[0].tolist())[0])[:-1]
+        run = self.session.run
+        if len(whole) <= self._sentences or run is None or run.readout is None:
+            return
+        self._sentences = len(whole)
+        reading = beginning(self.read(run.readout.record(new)), whole[-1][1])
+        if self.checks is not None:
+            with self.session.aside():
+                reading = self.checks.after(self.session).ask([reading])[0]
+        told = self.looker.revised(reading, whole=False).reading
+        if len(told.text) > self._told:
+            self._told = len(told.text)
+            self.on_text(told.text, told.mentions)
+
+
+def beginning(reading: Reading, end: int) -> Reading:
+    """The first `end` characters of a text."""
+    return replace(
+        reading,
+        text=reading.text[:end],
+        tokens=tuple(token for token in reading.tokens if token.span[1] <= end),
+        mentions=tuple(mention for mention in reading.mentions if mention.span[1] <= end),
+    )
