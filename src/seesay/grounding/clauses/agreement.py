@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from seesay.grounding.clauses import lexicon as lex
-from seesay.grounding.clauses.phrases import (
-    Tokens,
-    clause_start,
-    has_verb,
-    low_at,
-    next_phrase,
-    tag_at,
-)
+from seesay.grounding.clauses.boundaries import clause_start, has_verb
+from seesay.grounding.clauses.phrases import Tokens, low_at, next_phrase, tag_at
 from seesay.grounding.clauses.sentence import Sentence
 
 

@@ -12,7 +12,8 @@ def _set(text: str) -> frozenset[str]:
 SINGULAR: Final = _set("a an one another each every this either neither")
 PLURAL: Final = _set(
     """
-    two three four five six seven eight nine ten eleven twelve several many multiple numerous few
+    two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen twenty thirty forty fifty hundred several many multiple numerous few
     various both these those some dozens hundreds
     """
 )
@@ -38,6 +39,9 @@ CONJUNCTIONS: Final = _set("and or but nor &")
 
 # What opens a subject that the text has not named before.
 NEW: Final = (SINGULAR | PLURAL) - _set("both this these those every each either neither another")
+
+# What the rest of a group is told by: "one on the left, another on the right".
+APART: Final = _set("one another other others some each all both")
 
 # Where something is: what follows such a phrase need not be about its object.
 PLACE: Final = _set(
@@ -149,7 +153,8 @@ NEEDY: Final = _set(
     leads lead gazing gazes staring stares pointing points depends relies includes contains has
     have reaching reaches interacting engaged directed concentrated centered facing tending
     participating involved featuring featured displayed leading belonging consisting attending
-    occupied shared dominated illuminated enclosed wrapped supported tied
+    occupied shared dominated illuminated enclosed wrapped supported tied holding holds
+    hold cater caters
     """
 )
 
@@ -190,6 +195,7 @@ def _third(base: str) -> str:
 VERBS: Final = _set(_BASES) | {"show", "rest", "focus", "center", "park"}
 THIRD: Final = {base: _third(base) for base in VERBS}
 """Plural form of a verb → singular form."""
+BARE: Final = VERBS | {"have", "do", "be"}
 FINITE_S: Final = frozenset(THIRD.values()) - {"parks", "centers"}
 
 ADJECTIVES: Final = _set(

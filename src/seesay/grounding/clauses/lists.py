@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 from seesay.grounding.clauses import lexicon as lex
 from seesay.grounding.clauses.agreement import agree, number
+from seesay.grounding.clauses.boundaries import (
+    clause_start,
+    has_verb,
+    joins_subjects,
+    opens_clause,
+    phrase_end,
+)
 from seesay.grounding.clauses.phrases import (
     Tokens,
     and_between,
-    clause_start,
-    has_verb,
     joins_adjectives,
-    joins_subjects,
     low_at,
     next_phrase,
     noun_phrase,
-    opens_clause,
-    phrase_end,
     separator_after,
     separator_before,
     tag_at,
@@ -56,7 +58,12 @@ def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
     if not before and not after:
         return None
     if not after:  # what follows the last item belongs to all of them, but for its own of and with
-        own_end = phrase_end(tokens, end) if low_at(tokens, end) in ("of", "with") else end
+        placed = any(
+            t.tag == "prep"
+            for t in tokens[_segment(tokens, separator_before(tokens, start)) + 1 : start]
+        )
+        own = low_at(tokens, end) in ("of", "with") or (placed and _places(tokens, end))
+        own_end = phrase_end(tokens, end) if own else end
         right = own_end
     return Listed(first, separator_before(tokens, start), start, own_end, right, before, after)
 
@@ -70,6 +77,13 @@ def _filling(tokens: Tokens, start: int, end: int) -> bool:
         and after > end
         and tag_at(tokens, after) == "det"
     )
+
+
+def _places(tokens: Tokens, k: int) -> bool:
+    """Whether a phrase of place begins at k ("slightly above the plate")."""
+    while tag_at(tokens, k) == "adverb":
+        k += 1
+    return tag_at(tokens, k) == "prep"
 
 
 def _outside(tokens: Tokens, start: int, own_end: int) -> bool:
@@ -192,7 +206,7 @@ def _count_after(tokens: Tokens, end: int, start: int) -> int:
         stop = next_phrase(tokens, after)
         if stop is None or (joined and opens_clause(tokens, conjunction)):
             return 0
-        if not joined and introduces(tokens, start, k):
+        if not joined and (introduces(tokens, start, k) or low_at(tokens, after) in lex.APART):
             return 0
         count += 1
         if joined:

@@ -40,25 +40,26 @@ def _left_edge(tokens: Tokens, start: int) -> int:
             start = _left_edge(tokens, start - 2)
         elif before.low == "of" and low_at(tokens, start - 2) in lex.QUANTITIES:
             start -= 2
-        elif before.tag == "det" and not (before.low == "both" and counted):
+        elif _belongs(tokens, start - 1, counted):
             start -= 1
-        elif not counted and (
-            before.noun or before.tag == "behind" or _describes(tokens, start - 1)
-        ):
-            start -= 1
+        elif counted and before.low in ("least", "most", "than") and start > 1:
+            start -= 2  # at least two
         else:
             break
     return start
 
 
-def _describes(tokens: Tokens, i: int) -> bool:
-    """Whether the participle, adverb, comma or `and` at i is part of the noun phrase behind it."""
+def _belongs(tokens: Tokens, i: int, counted: bool) -> bool:
+    """Whether token i is part of the noun phrase behind it; `counted`: that opens with a
+    determiner, before which only another one can stand ("all the")."""
     tag = tokens[i].tag
+    if counted or tag == "det":
+        return tag == "det" and not (counted and tokens[i].low == "both")
     if tag in ("ed", "ing", "adverb") and _has_determiner(tokens, i):
         return True
     if tag == "ed":
         return tag_at(tokens, i - 1) in ("", "prep", "and", "comma", "verb")
-    return tag in ("comma", "and") and joins_adjectives(tokens, i)
+    return tag in ("noun", "mention", "behind") or _joins(tokens, i)
 
 
 def _has_determiner(tokens: Tokens, i: int) -> bool:
@@ -71,46 +72,42 @@ def _has_determiner(tokens: Tokens, i: int) -> bool:
 
 def joins_adjectives(tokens: Tokens, i: int) -> bool:
     """Whether the comma or `and` at i stands between two adjectives of one noun phrase."""
-    if i < 1 or i + 2 > len(tokens) or not is_adjective(tokens[i - 1]):
-        return False
     after = i + 1
     while tag_at(tokens, after) == "adverb":
         after += 1
-    if not (after < len(tokens) and is_adjective(tokens[after]) and _has_determiner(tokens, i - 1)):
-        return tokens[i].tag != "comma" and after < len(tokens) and is_adjective(tokens[after])
-    return True
+    if i < 1 or after >= len(tokens):
+        return False
+    adjectives = is_adjective(tokens[i - 1]) and is_adjective(tokens[after])
+    return adjectives and (tokens[i].tag != "comma" or _has_determiner(tokens, i - 1))
 
 
 def next_phrase(tokens: Tokens, i: int) -> int | None:
     """The end of the noun phrase that begins at i; None if none begins there."""
+    if tag_at(tokens, i) == "ing":
+        return None
     k, nouns = i, False
     while k < len(tokens):
-        token = tokens[k]
-        if token.noun or token.tag == "possessive":
+        tag = tokens[k].tag
+        if tokens[k].noun or tag == "possessive":
             nouns = True
-        elif token.tag in ("det", "behind") and not nouns:
-            pass
-        elif (
-            token.tag in ("ed", "ing", "adverb")
-            and not nouns
-            and tag_at(tokens, k + 1)
-            in (
-                "noun",
-                "mention",
-                "ed",
-                "adverb",
-            )
-        ):
-            if token.tag == "ing" and k == i:
-                return None
-        elif (
-            (token.tag == "comma" or token.low == "and") and nouns and joins_adjectives(tokens, k)
-        ) or (token.low == "of" and nouns):
+        elif nouns and (tokens[k].low == "of" or _joins(tokens, k)):
             nouns = False
-        else:
+        elif nouns or not (tag in ("det", "behind") or _modifies(tokens, k)):
             break
         k += 1
     return k if nouns else None
+
+
+def _joins(tokens: Tokens, k: int) -> bool:
+    return tokens[k].tag in ("comma", "and") and joins_adjectives(tokens, k)
+
+
+def _modifies(tokens: Tokens, k: int) -> bool:
+    """Whether the participle or adverb at k stands before a noun of its phrase."""
+    follows = tag_at(tokens, k + 1)
+    return tokens[k].tag in ("ed", "ing", "adverb") and follows in (
+        "noun", "mention", "ed", "adverb",
+    )  # fmt: skip
 
 
 def separator_before(tokens: Tokens, i: int) -> int:
@@ -136,166 +133,3 @@ def separator_after(tokens: Tokens, i: int) -> int:
 
 def and_between(tokens: Tokens, start: int, end: int) -> bool:
     return any(token.tag == "and" for token in tokens[start:end])
-
-
-def clause_start(tokens: Tokens, i: int) -> int:
-    """Where the clause that holds token i begins: at its relative word, subordinator or
-    conjunction, else at the start of the sentence."""
-    k = i
-    while k > 0:
-        if tokens[k].tag in ("relative", "sub", "point") or opens_subordinate(tokens, k):
-            return k
-        if tokens[k].tag == "and" and tag_at(tokens, k - 1) != "and" and opens_clause(tokens, k):
-            return k
-        k -= 1
-    opening = opening_end(tokens)
-    return opening + 1 if opening is not None and opening < i else 0
-
-
-def opening_end(tokens: Tokens) -> int | None:
-    """The comma that ends a subordinate clause in front of the main one; None without such."""
-    if not (tag_at(tokens, 0) == "sub" or opens_subordinate(tokens, 0)):
-        return None
-    for k, token in enumerate(tokens):
-        if token.tag == "comma" and has_verb(tokens, 1, k) and has_verb(tokens, k, len(tokens)):
-            return k
-    return None
-
-
-def opens_subordinate(tokens: Tokens, k: int) -> bool:
-    """Whether `as` or a word like it at k opens a clause with a verb of its own."""
-    if tokens[k].low not in ("as", "so", "after", "before") or tokens[k].tag == "and":
-        return False
-    if low_at(tokens, k - 1) in ("such", "well", "same", "far", "long", "soon"):
-        return False
-    end = k + 2 if tag_at(tokens, k + 1) in ("pronoun", "there") else next_phrase(tokens, k + 1)
-    return end is not None and _verb_follows(tokens, end)
-
-
-def opens_clause(tokens: Tokens, k: int) -> bool:
-    """Whether the conjunction at k joins a clause with a subject and verb of its own."""
-    after = k
-    while tag_at(tokens, after) == "and":
-        after += 1
-    if not has_verb(tokens, clause_start(tokens, k - 1) if k else 0, k):
-        return False
-    while tag_at(tokens, after) == "adverb" or (
-        tag_at(tokens, after) == "comma" and tag_at(tokens, after - 1) == "adverb"
-    ):
-        after += 1
-    if tag_at(tokens, after) in ("pronoun", "there"):
-        return True
-    if tag_at(tokens, after) == "prep":  # "and in the background, there is"
-        comma = next((j for j in range(after, len(tokens)) if tokens[j].tag == "comma"), None)
-        return comma is not None and tag_at(tokens, comma + 1) == "there"
-    end = next_phrase(tokens, after)
-    return end is not None and _verb_follows(tokens, end)
-
-
-def _verb_follows(tokens: Tokens, i: int) -> bool:
-    """Whether the noun phrase that ends at i is the subject of a verb."""
-    k = i
-    while k < len(tokens):
-        tag = tokens[k].tag
-        if tokens[k].finite:
-            return True
-        if tag == "prep":
-            end = next_phrase(tokens, _skip(tokens, k, "prep"))
-        elif tag in ("ed", "ing"):
-            k += 1
-            continue
-        elif tag == "and":
-            end = next_phrase(tokens, _skip(tokens, k, "and"))
-        elif tag in ("adverb", "behind"):
-            end = k + 1
-        else:
-            return False
-        if end is None:
-            return False
-        k = end
-    return False
-
-
-def _skip(tokens: Tokens, k: int, tag: str) -> int:
-    while tag_at(tokens, k) == tag:
-        k += 1
-    return k
-
-
-def has_verb(tokens: Tokens, start: int, end: int) -> bool:
-    """Whether a main verb stands in start..end, outside relative clauses."""
-    return any(
-        tokens[k].finite and not any(t.tag == "relative" for t in tokens[start + 1 : k])
-        for k in range(start, end)
-    )
-
-
-def _completes(tokens: Tokens, k: int) -> bool:
-    """Whether the subordinator at k opens what the verb before it needs ("suggesting that …")."""
-    return low_at(tokens, k) in lex.COMPLEMENTS and tag_at(tokens, k - 1) in (
-        "ing", "ed", "verb", "base",
-    )  # fmt: skip
-
-
-def clause_end(tokens: Tokens, i: int) -> int:
-    """Where the clause that holds token i ends: before the next clause or the sentence's end."""
-    start = clause_start(tokens, i)
-    relative = tag_at(tokens, start) == "relative"
-    if start == 0 and (opening := opening_end(tokens)) is not None:
-        return opening
-    verbs, k = 0, start + 1 if start else 0
-    while k < len(tokens):
-        token = tokens[k]
-        ends = token.tag == "sub" and not _completes(tokens, k)
-        if k > i and (ends or token.tag == "point" or opens_subordinate(tokens, k)):
-            break
-        if k > i and relative and token.tag == "relative":
-            break
-        if k > i and token.tag == "and" and tokens[k - 1].tag != "and" and opens_clause(tokens, k):
-            break
-        if token.finite and tag_at(tokens, k - 1) not in ("modal", "aux", "and"):
-            verbs += 1
-            if relative and verbs > 1 and k > i:
-                break
-        k += 1
-    while k - 1 > i and tokens[k - 1].tag == "comma":
-        k -= 1
-    return k
-
-
-def joins_subjects(tokens: Tokens, k: int) -> bool:
-    """Whether the conjunction at k joins two subjects: "a man with a tie and a woman are …"."""
-    begin = clause_start(tokens, k - 1)
-    if tag_at(tokens, begin) in ("prep", "ing", "sub", "relative", "adverb"):
-        return False
-    verb = next((token.low for token in tokens[k:] if token.finite), "")
-    return not has_verb(tokens, begin, k) and verb in lex.VERBS | {"are", "were", "have"}
-
-
-_PREDICATES = ("ing", "ed", "be", "aux", "modal", "verb", "to")
-
-
-def phrase_end(tokens: Tokens, i: int) -> int:
-    """Where a phrase that runs on behind i ends: at a comma, a new clause or predicate, a verb
-    that is not its own, or the sentence's end."""
-    k, relative = i, 0
-    while k < len(tokens):
-        token = tokens[k]
-        completes = _completes(tokens, k)
-        ends = token.tag in ("comma", "point", "sub") and not completes
-        if ends or opens_subordinate(tokens, k):
-            break
-        if token.tag == "relative" or completes:
-            relative += 1
-        elif token.tag == "and":
-            after = _skip(tokens, k, "and")
-            if opens_clause(tokens, k) or tag_at(tokens, after) in _PREDICATES:
-                break
-            if joins_subjects(tokens, k):
-                break
-        elif token.finite and tag_at(tokens, k - 1) not in ("modal", "aux"):
-            if not relative:
-                break
-            relative -= 1
-        k += 1
-    return k

@@ -10,15 +10,18 @@ from typing import NamedTuple
 
 from seesay.grounding.clauses import lexicon as lex
 from seesay.grounding.clauses.agreement import agree, number
-from seesay.grounding.clauses.phrases import (
-    Tokens,
-    and_between,
+from seesay.grounding.clauses.boundaries import (
     clause_end,
     clause_start,
-    low_at,
     opening_end,
     opens_subordinate,
     phrase_end,
+)
+from seesay.grounding.clauses.phrases import (
+    Tokens,
+    and_between,
+    low_at,
+    next_phrase,
     separator_after,
     separator_before,
     tag_at,
@@ -153,7 +156,8 @@ def _new_subject(tokens: Tokens, verb: int) -> int | None:
 def _say_it_exists(sentence: Sentence, subject: int, verb: int, end: int) -> None:
     """ "A cup is placed next to the fork" without its predicate: "There is a cup"."""
     tokens = sentence.tokens
-    many = number(tokens, subject) == "many" or and_between(tokens, subject, verb)
+    behind = next_phrase(tokens, subject) or subject
+    many = number(tokens, subject) == "many" or tag_at(tokens, behind) == "and"
     if tag_at(tokens, end) == "comma" and low_at(tokens, end + 1) in lex.REMARKS:
         end = clause_end(tokens, end + 1)
     sentence.remove(verb, end, "predicate")
@@ -218,14 +222,13 @@ def modifier(sentence: Sentence, start: int, end: int, rule: str) -> Step | None
     closes = tag_at(tokens, end) in ("comma", "point", "")
     if start == 0:
         sentence.remove(0, end + (tag_at(tokens, end) == "comma"), rule)
+    elif not joined and tag_at(tokens, end) == "and" and tag_at(tokens, end + 1) == "ing":
+        sentence.remove(start, end + 1, rule)
     elif joined or (left < start and closes):
         interrupts = not joined and tag_at(tokens, end) == "comma"
         goes_on = tag_at(tokens, end + 1) in ("be", "aux", "modal", "verb", "adverb")
         sentence.remove(left, end + (interrupts and goes_on), rule)
-    elif left < start:
-        sentence.remove(left, end, rule)
-    elif tag_at(tokens, end) == "and" and tag_at(tokens, end + 1) == tag_at(tokens, start):
-        sentence.remove(start, end + 1, rule)
     else:
-        sentence.remove(start, end, rule)
+        again = tag_at(tokens, end) == "and" and tag_at(tokens, end + 1) == tag_at(tokens, start)
+        sentence.remove(left, end + (left == start and again), rule)
     return None

@@ -11,17 +11,14 @@ from collections.abc import Callable
 from typing import Final
 
 from seesay.grounding.clauses import lexicon as lex
-from seesay.grounding.clauses.lists import Listed, drop_item, find_list, introduces
-from seesay.grounding.clauses.phrases import (
-    Tokens,
+from seesay.grounding.clauses.boundaries import (
     clause_end,
     clause_start,
-    low_at,
-    noun_phrase,
     opens_subordinate,
     phrase_end,
-    tag_at,
 )
+from seesay.grounding.clauses.lists import Listed, drop_item, find_list, introduces
+from seesay.grounding.clauses.phrases import Tokens, low_at, noun_phrase, tag_at
 from seesay.grounding.clauses.predicates import (
     Step,
     clause,
@@ -95,9 +92,14 @@ def _appositive(tokens: Tokens, start: int, end: int) -> bool:
 
 
 def _with_relative(tokens: Tokens, end: int) -> int:
-    """The end of a phrase with the relative clause that a comma sets off behind it."""
+    """The end of a phrase with what a comma sets off behind it and says more of it: a relative
+    clause, or the rest of a group ("one on the left, another on the right")."""
     if tag_at(tokens, end) == "comma" and low_at(tokens, end + 1) in ("which", "who", "whose"):
         return clause_end(tokens, end + 1)
+    rest = end + 1 + (low_at(tokens, end + 1) == "and")
+    rest += low_at(tokens, rest) == "the"
+    if tag_at(tokens, end) == "comma" and low_at(tokens, rest) in lex.APART:
+        return clause_end(tokens, rest)
     return end
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from seesay.grounding.clauses.phrases import has_verb, tag_at
+from seesay.grounding.clauses.boundaries import has_verb
+from seesay.grounding.clauses.phrases import tag_at
 from seesay.grounding.clauses.tokens import Token, tag
 
 
@@ -49,6 +50,8 @@ class Sentence:
                 self.remove(k, k + 1, "comma")
             elif self.tokens[k].text == "(" and follows == "point":
                 self.remove(k, k + 2, "comma")
+            elif self.tokens[k].low == "either" and all(t.low != "or" for t in self.tokens[k:]):
+                self.remove(k, k + 1, "list")
             else:
                 k += 1
         for token, following in pairwise(self.tokens):

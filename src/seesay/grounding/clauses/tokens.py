@@ -74,9 +74,8 @@ def tag(tokens: list[Token]) -> None:
         after = tokens[i + 1] if i + 1 < len(tokens) else None
         several = any(t.tag == "and" for t in tokens[:i]) and not any(t.finite for t in tokens[:i])
         token.tag = _in_context(token, before, after, several)
-        second = i > 1 and tokens[i - 1].tag == "and" and tokens[i - 2].tag == "base"
-        if second and token.tag == "noun" and after is not None and after.tag == "det":
-            token.tag = "base"  # to board or leave the bus
+        if _second_infinitive(tokens, i):
+            token.tag = "base"
     _join_compounds(tokens)
 
 
@@ -108,7 +107,7 @@ _CLASSES: Final = (
     ("be", lex.BE), ("been", lex.BE_OTHER), ("aux", lex.AUXILIARIES), ("modal", lex.MODALS),
     ("relative", lex.RELATIVES), ("sub", lex.SUBORDINATORS), ("and", lex.CONJUNCTIONS),
     ("pronoun", lex.PRONOUNS), ("det", lex.DETERMINERS), ("adverb", lex.ADVERBS),
-    ("prep", lex.PREPOSITIONS), ("behind", lex.BEHIND),
+    ("prep", lex.PREPOSITIONS), ("behind", lex.BEHIND), ("to", frozenset({"to"})),
 )  # fmt: skip
 
 
@@ -166,6 +165,16 @@ def _in_context(token: Token, before: Token | None, after: Token | None, several
     return tag
 
 
+def _second_infinitive(tokens: list[Token], i: int) -> bool:
+    """Whether the word behind a conjunction goes on with an infinitive: "to board or leave"."""
+    if i < 2 or tokens[i - 1].tag != "and" or tokens[i].tag not in ("noun", "verb", "aux"):
+        return False
+    verbs = [token.tag for token in tokens[: i - 1] if token.finite or token.tag == "base"]
+    object_follows = i + 1 < len(tokens) and tokens[i + 1].tag == "det"
+    bare = tokens[i].low in lex.BARE or (object_follows and tokens[i - 2].tag == "base")
+    return verbs[-1:] == ["base"] and bare
+
+
 def _third_person(word: str) -> bool:
     return word.endswith("s") and not word.endswith(("ss", "us", "'s"))
 
@@ -187,6 +196,8 @@ def _stands_as_verb(word: str, before: Token | None, after: str, several: bool) 
     )
     if word in lex.FINITE_S:
         return not (before.noun and plural)
+    if before.tag == "and" and after == "det":
+        return True
     if before.tag in ("and", "comma") or (before.noun and not plural and not several):
         return False
     return after in _BEHIND_VERBS
@@ -216,6 +227,9 @@ def _join_compounds(tokens: list[Token]) -> None:
         if words[i : i + 3] == ["as", "well", "as"]:
             for token in tokens[i : i + 3]:
                 token.tag = "and"
+        if tuple(words[i : i + 2]) in _AT_LEAST:
+            tokens[i].tag = tokens[i + 1].tag = "adverb"
+            continue
         for compound in lex.COMPOUND:
             if tuple(words[i : i + len(compound)]) == compound:
                 for token in tokens[i : i + len(compound)]:
@@ -223,6 +237,9 @@ def _join_compounds(tokens: list[Token]) -> None:
                 break
         if tokens[i].tag == "prep" and words[i] != "of":
             _join_part(tokens, i)
+
+
+_AT_LEAST: Final = {("at", "least"), ("at", "most"), ("more", "than"), ("less", "than")}
 
 
 def _join_part(tokens: list[Token], i: int) -> None:
