@@ -128,11 +128,11 @@ def _account(found: Calibration) -> list[RenderableType]:
         f"{len(found.by_layer)}: AUROC {found.layers_auroc:.3f}, cross-validated",
         _layers(found),
     ]
-    models = {"scores of one pass": found.single}
+    models = {"risk from the scores of one pass": found.single}
     if found.checked is not None:
-        models["with self-check"] = found.checked
+        models["risk with self-check"] = found.checked
     for name, model in models.items():
-        parts += ["", Text(f"risk from {name}", style="bold"), *_figures(model)]
+        parts += ["", Text(name, style="bold"), *_figures(model)]
     return parts
 
 
