@@ -128,9 +128,18 @@ class Asked:
                 "still change all of it; leave out one of them"
             )
         chosen = method_of(method)
-        return cls(  # fmt: skip
-            prompt, chosen, decoding, seed, vocabulary, batch_size, on_token, on_text,
-            self_check, deep, aggregate,
+        return cls(
+            prompt,
+            chosen,
+            decoding,
+            seed,
+            vocabulary,
+            batch_size,
+            on_token,
+            on_text,
+            self_check,
+            deep,
+            aggregate,
         )
 
     @property
