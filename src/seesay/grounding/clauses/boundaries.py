@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seesay.grounding.clauses import lexicon as lex
-from seesay.grounding.clauses.phrases import Tokens, low_at, next_phrase, tag_at
+from seesay.grounding.clauses.phrases import Tokens, low_at, next_phrase, separator_after, tag_at
 
 
 def clause_start(tokens: Tokens, i: int) -> int:
@@ -72,8 +72,8 @@ def _verb_follows(tokens: Tokens, i: int) -> bool:
         elif tag in ("ed", "ing"):
             k += 1
             continue
-        elif tag == "and":
-            end = next_phrase(tokens, _skip(tokens, k, "and"))
+        elif tag in ("and", "comma"):
+            end = next_phrase(tokens, separator_after(tokens, k))
         elif tag in ("adverb", "behind"):
             end = k + 1
         else:

@@ -89,8 +89,10 @@ def infinitive(sentence: Sentence, verb: int, end: int) -> Step | None:
         return Step("predicate", first - 1, end)
     if tag in ("ing", "ed"):
         return Step("participle", first - 1, end)
-    if low_at(tokens, first - 1) == "about" and tag_at(tokens, first - 2) == "be":
-        return Step("predicate", first - 2, end)
+    if low_at(tokens, first - 1) == "about":
+        if tag_at(tokens, first - 2) == "be":
+            return Step("predicate", first - 2, end)
+        return modifier(sentence, first - 1, end, "infinitive")
     if tag == "behind" and tag_at(tokens, first - 2) == "ing":
         return Step("participle", first - 2, end)
     if tag == "behind" and tag_at(tokens, first - 2) in ("be", "adverb", "verb"):

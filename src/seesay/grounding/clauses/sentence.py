@@ -76,6 +76,8 @@ class Sentence:
 
 
 def _broken(before: Token | None, after: Token | None) -> bool:
+    if before and after and before.end + len(after.lead) == after.start:
+        return False  # they were neighbours before
     b, a = before.tag if before else "", after.tag if after else ""
     if a in ("", "comma", "point") and b in _OPEN:
         return a != "comma" or b not in ("prep", "be")  # "nearby, on and off, a dog"
