@@ -15,8 +15,8 @@ from seesay.methods import REGISTRY
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    "", "describe", "ask", "compare", "audit", "methods", "show", "evaluate", "report", "calibrate",
-    "doctor", "demo",
+    "", "describe", "ask", "compare", "audit", "methods", "show", "lens", "evaluate", "report",
+    "calibrate", "doctor", "demo",
 ]  # fmt: skip
 MARKS = re.compile(r"(<!-- methods:[^\n]*-->\n).*?(<!-- end of methods -->)", re.DOTALL)
 

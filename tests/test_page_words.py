@@ -51,7 +51,7 @@ def test_a_heat_map_keeps_its_numbers() -> None:
     assert made.grid == (4, 4)
     cells = Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2])))
     assert cells.size == (4, 4)
-    assert cells.mode == "RGBA"
+    cells = cells.convert("RGBA")
     opacity = np.asarray(cells)[..., 3].flatten()
     assert opacity[0] == 0  # nothing there: the picture shows through
     assert (np.diff(opacity.astype(int)) > 0).all()
@@ -63,7 +63,7 @@ def test_a_heat_map_of_nothing_is_clear() -> None:
         made = heat(values)
         assert (made.most, made.total) == (0, 0)
         cells = Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2])))
-        assert not np.asarray(cells).any()
+        assert not np.asarray(cells.convert("RGBA"))[..., 3].any()
 
 
 PICTURE = Image.new("RGB", (640, 320), "teal")
@@ -103,9 +103,11 @@ def test_the_page_lays_heat_where_the_crop_was() -> None:
 
 
 def test_without_a_heat_map_it_says_so() -> None:
-    html = page.render([Panel("a", [account(word("fork"))], PICTURE)])
-    assert 'class="heat"' not in html
-    assert "No heat map: where the patches of this model lie on the picture is not known." in html
+    for values in (None, np.full((4, 4), np.nan)):
+        panel = Panel("a", [account(word("fork", heatmap=values))], PICTURE, sight=sight())
+        html = page.render([panel])
+        assert 'class="heat"' not in html
+        assert "No heat map: where this model’s patches lie is not known" in html
 
 
 # ---- scores in words -----------------------------------------------------------------------

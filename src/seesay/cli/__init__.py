@@ -13,7 +13,7 @@ from types import TracebackType
 
 import typer
 
-from seesay.cli import audit, calibrate, demo, evaluate, facts, look, options, report, show
+from seesay.cli import audit, calibrate, demo, evaluate, facts, lens, look, options, report, show
 from seesay.cli.output import say
 from seesay.errors import SeesayError
 
@@ -37,6 +37,7 @@ app.command()(look.ask)
 app.command()(look.compare)
 app.command()(audit.audit)
 app.command()(show.show)
+app.command()(lens.lens)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
 app.command()(calibrate.calibrate)

@@ -56,7 +56,9 @@ def _by_token(reading: Reading, token: int) -> Chosen:
         raise InputError(
             f"no token {token}: the text has {len(reading.tokens)}, the first of which is 0"
         )
-    span = reading.tokens[token].span
+    start, end = reading.tokens[token].span
+    written = reading.text[start:end]
+    span = (end - len(written.lstrip()), start + len(written.rstrip()))  # tokens bring their space
     inside = (m for m in reading.mentions if m.span[0] <= span[0] < m.span[1])
     return Chosen(span, token, next(inside, None))
 

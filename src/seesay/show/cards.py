@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from seesay.grounding import Mention
 from seesay.show import meaning
 from seesay.show.account import Account, Panel, Piece, is_invented, pieces, repeats
@@ -19,7 +21,7 @@ class Card:
     """One object word: its place on the page, its doubt, its scores, where the model looked.
 
     `invented` is None where nobody knows what is in the picture, `heat` where the model's patch
-    order is not known; `curve` is an SVG, empty where the layers were not recorded.
+    order is not known or its cache was compacted; `curve` is an SVG, empty where the layers were not recorded.
     """
 
     id: str
@@ -93,6 +95,12 @@ def shown(panels: Sequence[Panel]) -> list[Shown]:
     return [_shown(panel, f"{k}") for k, panel in enumerate(panels, 1)]
 
 
+def _heat(mention: Mention) -> Heat | None:
+    """None too where a compacted cache left nothing to read: its numbers are none."""
+    values = mention.heatmap
+    return None if values is None or bool(np.isnan(values).all()) else heat(values)
+
+
 def first_choice(panels: Sequence[Shown]) -> str | None:
     """The id of the card that stands open at first: the first text's most doubtful word, where the
     page has one text; None where there is more to see first."""
@@ -128,7 +136,7 @@ def _told(account: Account, same: str | None, panel: Panel, number: str) -> Told
             mention=mention,
             invented=None if panel.present is None else is_invented(mention, panel.present),
             facts=meaning.facts(mention.scores),
-            heat=None if mention.heatmap is None else heat(mention.heatmap),
+            heat=_heat(mention),
             curve=curve(own, others, max(known, default=1.0)) if own else "",
         )
         words.append((piece, card))

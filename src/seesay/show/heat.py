@@ -6,6 +6,7 @@ Lengths are those of a drawing in which the picture is `WIDTH` wide.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -105,16 +106,29 @@ def heat(values: NDArray[np.floating[Any]], top: float | None = None) -> Heat:
         top: the value of the darkest colour; None is the largest one. Values that are no numbers
             are left open.
     """
-    from PIL import Image as Images
-
     known = np.nan_to_num(np.asarray(values, dtype=float))
     most = float(known.max())
-    paint = svg.sequential(top if top is not None else most)
-    cells = np.zeros((*known.shape, 4), np.uint8)
-    for row, column in zip(*np.nonzero(known > 0), strict=True):
-        colour, opacity = paint(float(known[row, column]))
-        cells[row, column] = (*bytes.fromhex(colour[1:]), round(255 * opacity))
+    uri = painted(known / ((most if top is None else top) or 1.0))
     row, column = divmod(int(known.argmax()), known.shape[1])
-    return Heat(
-        cells_uri(Images.fromarray(cells)), most, float(known.sum()), (row, column), known.shape
-    )
+    return Heat(uri, most, float(known.sum()), (row, column), known.shape)
+
+
+def painted(shares: NDArray[np.floating[Any]]) -> str:
+    """Cells (rows, columns) from 0, clear, to 1, the end of the scale, as an inlined picture with
+    one pixel a cell."""
+    from PIL import Image as Images
+
+    steps = (np.nan_to_num(shares).clip(0, 1) * 255).round().astype(np.uint8)
+    cells = Images.fromarray(steps).convert("P")
+    colours, opacities = _palette()
+    cells.putpalette(colours)
+    return cells_uri(cells, opacities)
+
+
+@lru_cache
+def _palette() -> tuple[bytes, bytes]:
+    """256 colours of three bytes each, and their opacities."""
+    paint = svg.sequential(1.0)
+    steps = [paint(k / 255) for k in range(256)]
+    colours = b"".join(bytes.fromhex(colour[1:]) for colour, _ in steps)
+    return colours, bytes([0, *(round(255 * opacity) for _, opacity in steps[1:])])

@@ -21,9 +21,9 @@ def data_uri(picture: Image) -> str:
     return _encoded(kept, "png" if small else "jpeg", **({} if small else {"quality": 88}))
 
 
-def cells_uri(cells: Image) -> str:
-    """A grid of cells with opacities, a pixel a cell, as PNG: bit for bit."""
-    return _encoded(cells, "png", optimize=True)
+def cells_uri(cells: Image, opacities: bytes) -> str:
+    """A grid of cells, one pixel each, whose palette has the given opacities."""
+    return _encoded(cells, "png", optimize=True, transparency=opacities)
 
 
 def _encoded(picture: Image, kind: str, **options: Any) -> str:

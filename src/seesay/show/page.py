@@ -20,7 +20,7 @@ from seesay.show.inline import data_uri
 from seesay.show.terminal import printable
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
 
 
 def render(
@@ -39,16 +39,20 @@ def render(
     """
     views = shown(panels)
     mentions = [m for panel in panels for account in panel.accounts for m in account.mentions]
-    return _template().render(
-        title=title,
-        lead=lead,
-        panels=views,
-        first=first_choice(views),
-        ranked=not all(mention.calibrated for mention in mentions),
-        scale=(protocol or {}).get("risk"),
-        totals=totals(panels) if len(panels) > 1 else [],
-        protocol=_rows(protocol or {}),
-        truth_known=any(panel.present is not None for panel in panels),
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            title=title,
+            lead=lead,
+            panels=views,
+            first=first_choice(views),
+            ranked=not all(mention.calibrated for mention in mentions),
+            scale=(protocol or {}).get("risk"),
+            totals=totals(panels) if len(panels) > 1 else [],
+            protocol=rows(protocol or {}),
+            truth_known=any(panel.present is not None for panel in panels),
+        )
     )
 
 
@@ -85,28 +89,28 @@ def writable(path: str | Path) -> Path:
 
 
 @lru_cache
-def _template() -> Template:
+def environment() -> Environment:
+    """Where pages are made: everything that goes into a template is escaped unless it says `safe`,
+    and `clean` takes control characters out."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("seesay", "show"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["clean"] = printable
-    script = _part("page.js")
-    environment.globals.update(
+    made.filters["clean"] = printable
+    made.globals.update(
         data_uri=data_uri,
+        digest=digest,
         invented=invented,
         named=named,
+        part=part,
         share=meaning.share,
-        css=_part("look.css") + _part("page.css"),
-        script=script,
-        digest=digest(script),
     )
-    return environment.get_template("page.html")
+    return made
 
 
 def digest(script: str) -> str:
@@ -114,15 +118,18 @@ def digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """A style sheet or a script that pages hold; no model or user wrote any of it."""
     return files("seesay.show").joinpath(name).read_text(encoding="utf-8")
 
 
-def _rows(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
+def rows(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The protocol as (name, value) lines; nested values are written out."""
-    rows = []
+    lines = []
     for name, value in protocol.items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {item}" for key, item in value.items())
-        rows.append((name.replace("_", " "), "none" if value is None else str(value)))
-    return rows
+        elif isinstance(value, list | tuple):
+            value = ", ".join(map(str, value))
+        lines.append((name.replace("_", " "), "none" if value is None else str(value)))
+    return lines
