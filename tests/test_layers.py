@@ -12,8 +12,8 @@ LAYERS = [
     {"errors", "models", "loading", "processors", "patches", "sights", "images", "toy"},
     {"engine"},
     {"methods", "grounding", "show"},
-    {"vlm", "asking", "answering", "looking", "seen", "pictures", "tracing", "watching", "lens"}
-    | {"folder"},
+    {"vlm", "asking", "answering", "looking", "seen", "pictures", "tracing", "watching"}
+    | {"folder", "lensing"},
     {"evaluate", "testing"},
     {"cli", "__main__", "integrations"},
 ]

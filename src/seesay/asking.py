@@ -124,8 +124,7 @@ class Asked:
             raise InputError(f"aggregate must be one of {', '.join(AGGREGATES)}, not {aggregate!r}")
         if on_text is not None and num_beams > 1:
             raise InputError(
-                f"on_text follows one text as it grows, and a search over {num_beams} beams may "
-                "still change all of it; leave out one of them"
+                f"a search over {num_beams} beams has no one text for on_text to follow"
             )
         chosen = method_of(method)
         return cls(
@@ -143,11 +142,15 @@ class Asked:
         )
 
     @property
+    def plain(self) -> bool:
+        """Whether the model is asked without any method."""
+        return not self.method.methods
+
+    @property
     def readout(self) -> str:
         """What is read of a word, in a clause: it decides which scores there are."""
         parts = ["hidden states"] * self.deep + ["self-check"] * self.self_check
-        tokens = {"first": "a word's first token", "min": "its most doubtful token"}
-        return ", ".join([tokens.get(self.aggregate, "the mean of its tokens"), *parts])
+        return ", ".join([f"{self.aggregate} of a word's tokens", *parts])
 
     def arguments(self, *followers: Follow) -> dict[str, Any]:
         """What `generate` takes beside the inputs.
