@@ -13,6 +13,8 @@ def number(tokens: Tokens, start: int) -> str:
     end = next_phrase(tokens, start) or start + 1
     words = [token.low for token in tokens[start:end]]
     head = words[: words.index("of")] if "of" in words else words
+    if head[:1] == ["a"] and head[1:2] and head[1] in ("few", "couple", "number", "lot", "dozen"):
+        return "many"
     for word in head:
         if word in lex.PLURAL or (word.isdigit() and word != "1"):
             return "many"

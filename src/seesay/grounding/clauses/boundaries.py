@@ -63,12 +63,14 @@ def opens_clause(tokens: Tokens, k: int) -> bool:
 def _verb_follows(tokens: Tokens, i: int) -> bool:
     """Whether the noun phrase that ends at i is the subject of a verb."""
     k = i
+    end: int | None
     while k < len(tokens):
         tag = tokens[k].tag
         if tokens[k].finite:
             return True
         if tag == "prep":
-            end = next_phrase(tokens, _skip(tokens, k, "prep"))
+            behind = _skip(tokens, k, "prep")
+            end = next_phrase(tokens, behind) or behind  # a man outside is …
         elif tag in ("ed", "ing"):
             k += 1
             continue

@@ -207,7 +207,7 @@ ADJECTIVES: Final = _set(
     different similar other same own male female wild calm quiet busy cozy nice good great fine
     clear main entire whole public wooden metal plastic glass stone brick leather quaint steep
     elegant vibrant rustic neat unique adult larger smaller bigger taller shorter older younger
-    darker lighter longer
+    darker lighter longer fresh delicious
     """
 )
 ADJECTIVE_ENDINGS: Final = (

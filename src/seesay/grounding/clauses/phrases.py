@@ -55,7 +55,7 @@ def _belongs(tokens: Tokens, i: int, counted: bool) -> bool:
     tag = tokens[i].tag
     if counted or tag == "det":
         return tag == "det" and not (counted and tokens[i].low == "both")
-    if tag in ("ed", "ing", "adverb") and _has_determiner(tokens, i):
+    if tag in ("ed", "ing", "adverb") and (_has_determiner(tokens, i) or _joins(tokens, i - 1)):
         return True
     if tag == "ed":
         return tag_at(tokens, i - 1) in ("", "prep", "and", "comma", "verb")
@@ -72,13 +72,17 @@ def _has_determiner(tokens: Tokens, i: int) -> bool:
 
 def joins_adjectives(tokens: Tokens, i: int) -> bool:
     """Whether the comma or `and` at i stands between two adjectives of one noun phrase."""
-    after = i + 1
-    while tag_at(tokens, after) == "adverb":
+    before, after = i - 1, i + 1
+    if tokens[i].tag == "and" and tag_at(tokens, before) == "comma":
+        before -= 1
+    while tag_at(tokens, after) in ("adverb", "and"):
         after += 1
-    if i < 1 or after >= len(tokens):
+    if before < 0 or after >= len(tokens):
         return False
-    adjectives = is_adjective(tokens[i - 1]) and is_adjective(tokens[after])
-    return adjectives and (tokens[i].tag != "comma" or _has_determiner(tokens, i - 1))
+    adjectives = is_adjective(tokens[before]) and is_adjective(tokens[after])
+    if tokens[before].low in lex.ADJECTIVES:
+        return adjectives
+    return adjectives and (tokens[i].tag != "comma" or _has_determiner(tokens, before))
 
 
 def next_phrase(tokens: Tokens, i: int) -> int | None:
@@ -99,7 +103,7 @@ def next_phrase(tokens: Tokens, i: int) -> int | None:
 
 
 def _joins(tokens: Tokens, k: int) -> bool:
-    return tokens[k].tag in ("comma", "and") and joins_adjectives(tokens, k)
+    return tag_at(tokens, k) in ("comma", "and") and joins_adjectives(tokens, k)
 
 
 def _modifies(tokens: Tokens, k: int) -> bool:

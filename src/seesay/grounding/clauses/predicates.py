@@ -44,6 +44,7 @@ def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
     first = verb
     while tag_at(tokens, first - 1) == "adverb" and low_at(tokens, first - 1) != "there":
         first -= 1
+    first = _share(tokens, first)
     tag = tag_at(tokens, first - 1)
     if tag in ("be", "been", "verb", "aux"):
         return Step("predicate", first - 1, end)
@@ -62,6 +63,15 @@ def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
         # "a man riding a horse while holding a flag": he still holds it
         end = phrase_end(tokens, end + 1) if tag == "comma" else end + 1
     return modifier(sentence, first, end, "participle")
+
+
+def _share(tokens: Tokens, first: int) -> int:
+    """Where a participle's own subject begins behind a comma: ", some of them holding …"."""
+    comma = next(
+        (k for k in range(first - 1, max(-1, first - 5), -1) if tokens[k].tag == "comma"), None
+    )
+    alone = comma is not None and low_at(tokens, comma + 1) in lex.APART
+    return comma + 1 if comma is not None and alone else first
 
 
 def _with_pronoun(tokens: Tokens, end: int) -> int:
@@ -152,7 +162,7 @@ def _new_subject(tokens: Tokens, verb: int) -> int | None:
     subject = tokens[begin:verb]
     new = tag_at(tokens, begin) == "det" and low_at(tokens, begin) in lex.NEW
     sayable = any(token.noun for token in subject) and all(t.mention is None for t in subject)
-    return begin if new and sayable else None
+    return begin if new and sayable and low_at(tokens, begin + 1) != "of" else None
 
 
 def _say_it_exists(sentence: Sentence, subject: int, verb: int, end: int) -> None:
@@ -224,7 +234,12 @@ def modifier(sentence: Sentence, start: int, end: int, rule: str) -> Step | None
     closes = tag_at(tokens, end) in ("comma", "point", "")
     if start == 0:
         sentence.remove(0, end + (tag_at(tokens, end) == "comma"), rule)
-    elif not joined and tag_at(tokens, end) == "and" and tag_at(tokens, end + 1) == "ing":
+    elif (
+        not joined
+        and tag_at(tokens, end) == "and"
+        and tag_at(tokens, end + 1) == "ing"
+        and "ing" in (tag_at(tokens, start), tag_at(tokens, start + 1))
+    ):
         sentence.remove(start, end + 1, rule)
     elif joined or (left < start and closes):
         interrupts = not joined and tag_at(tokens, end) == "comma"

@@ -71,16 +71,18 @@ _BY_WORD_BEFORE: Final = {
 def _needs_two(tokens: Tokens, listed: Listed) -> bool:
     """Whether one alone makes no sense: "between a chair and a couch", "a mix of …"."""
     before = listed.first - 1
-    if listed.before + listed.after > 1:
-        return False
     blended = low_at(tokens, before) == "of" and low_at(tokens, before - 1) in lex.BLENDS
-    return blended or _between(tokens, listed) is not None
+    single = listed.before + listed.after == 1
+    return (blended and single) or _between(tokens, listed) is not None
 
 
 def _between(tokens: Tokens, listed: Listed) -> int | None:
     """Where the first of the two begins, behind "between"."""
-    near = range(listed.first, max(0, listed.first - 6), -1)
-    return next((k for k in near if low_at(tokens, k - 1) == "between"), None)
+    for k in range(listed.start, max(0, listed.start - 8), -1):
+        joined = sum(token.tag == "and" for token in tokens[k : listed.start]) + listed.after
+        if low_at(tokens, k - 1) == "between":
+            return k if joined == 1 else None
+    return None
 
 
 def _appositive(tokens: Tokens, start: int, end: int) -> bool:

@@ -227,6 +227,9 @@ def _join_compounds(tokens: list[Token]) -> None:
         if words[i : i + 3] == ["as", "well", "as"]:
             for token in tokens[i : i + 3]:
                 token.tag = "and"
+        if words[i] == "as" and words[i + 1 : i + 2] in (["if"], ["though"]):
+            tokens[i].tag = tokens[i + 1].tag = "sub"
+            continue
         if tuple(words[i : i + 2]) in _AT_LEAST:
             tokens[i].tag = tokens[i + 1].tag = "adverb"
             continue
