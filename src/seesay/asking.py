@@ -123,9 +123,7 @@ class Asked:
         if aggregate not in AGGREGATES:
             raise InputError(f"aggregate must be one of {', '.join(AGGREGATES)}, not {aggregate!r}")
         if on_text is not None and num_beams > 1:
-            raise InputError(
-                f"a search over {num_beams} beams has no one text for on_text to follow"
-            )
+            raise InputError("on_text follows one text, which beams may change; leave out one")
         chosen = method_of(method)
         return cls(
             prompt,
