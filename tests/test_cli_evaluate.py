@@ -85,24 +85,24 @@ def test_drawn_tokens_have_controls_of_their_own(seesay, tmp_path):
 
 
 def test_a_killed_command_goes_on_where_it_was(seesay, tmp_path):
-    arguments = [*TOY, "--methods", "agla", "--limit", "20", "--batch-size", "5"]
+    arguments = [*TOY, "--methods", "agla", "--limit", "12", "--batch-size", "4"]
     status, _, err = seesay(*arguments, "--out", "whole")
     assert status == 0, err
     call = [sys.executable, "-m", "seesay", *arguments, "--out", "killed"]
     with subprocess.Popen(call, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         until = time.monotonic() + 120
-        while run_kit.lines_of(tmp_path / "killed") < 20:
+        while run_kit.lines_of(tmp_path / "killed") < 12:
             assert time.monotonic() < until
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     missing = open_run(tmp_path / "killed").missing()
-    assert 0 < missing <= 140
+    assert 0 < missing <= 84
     status, _, err = seesay(*arguments, "--out", "killed")
     assert status == 0, err
     assert f"{missing} items in" in err
-    assert f"({160 - missing} were recorded already)" in err
+    assert f"({96 - missing} were recorded already)" in err
     assert run_kit.recorded(tmp_path / "killed") == run_kit.recorded(tmp_path / "whole")
-    assert run_kit.lines_of(tmp_path / "killed") == 160
+    assert run_kit.lines_of(tmp_path / "killed") == 96
 
 
 @pytest.mark.parametrize(
