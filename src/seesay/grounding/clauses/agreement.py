@@ -58,6 +58,8 @@ def agree(sentence: Sentence, first: int, items: int, was_first: str) -> None:
         sentence.remove_all("sentence")  # one alone does nothing to each other
         return
     for k in range(first, len(tokens)):
+        if tokens[k].tag == "comma" and tag_at(tokens, begin) in ("prep", "ing", "ed"):
+            return  # what stands in front of the clause is not its subject
         if tokens[k].finite:
             _inflect(sentence, k, now)
             return

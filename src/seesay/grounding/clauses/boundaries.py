@@ -52,7 +52,7 @@ def opens_clause(tokens: Tokens, k: int) -> bool:
     ):
         after += 1
     if tag_at(tokens, after) in ("pronoun", "there"):
-        return True
+        return _verb_follows(tokens, after + 1)
     if tag_at(tokens, after) == "prep":  # "and in the background, there is"
         comma = next((j for j in range(after, len(tokens)) if tokens[j].tag == "comma"), None)
         return comma is not None and tag_at(tokens, comma + 1) == "there"

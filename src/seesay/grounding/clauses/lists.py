@@ -58,11 +58,7 @@ def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
     if not before and not after:
         return None
     if not after:  # what follows the last item belongs to all of them, but for its own of and with
-        placed = any(
-            t.tag == "prep"
-            for t in tokens[_segment(tokens, separator_before(tokens, start)) + 1 : start]
-        )
-        own = low_at(tokens, end) in ("of", "with") or (placed and _places(tokens, end))
+        own = low_at(tokens, end) in ("of", "with") or _describes_last(tokens, start, end)
         own_end = phrase_end(tokens, end) if own else end
         right = own_end
     return Listed(first, separator_before(tokens, start), start, own_end, right, before, after)
@@ -79,11 +75,17 @@ def _filling(tokens: Tokens, start: int, end: int) -> bool:
     )
 
 
-def _places(tokens: Tokens, k: int) -> bool:
-    """Whether a phrase of place begins at k ("slightly above the plate")."""
-    while tag_at(tokens, k) == "adverb":
-        k += 1
-    return tag_at(tokens, k) == "prep"
+def _describes_last(tokens: Tokens, start: int, end: int) -> bool:
+    """Whether what follows the last item is about it alone: the item before has its own such
+    phrase ("a cup on the left and a fork on the right"), or it takes up that item as `it`."""
+    left = separator_before(tokens, start)
+    behind = tokens[end : phrase_end(tokens, end)]
+    placed = tag_at(tokens, left - 1) in ("adverb", "behind") or any(
+        token.tag == "prep" for token in tokens[_segment(tokens, left) + 1 : start]
+    )
+    taken_up = tag_at(tokens, end) == "ing" and any(token.low in ("it", "them") for token in behind)
+    described = tag_at(tokens, end) in ("prep", "adverb", "ed", "ing", "behind")
+    return described and (placed or taken_up)
 
 
 def _outside(tokens: Tokens, start: int, own_end: int) -> bool:

@@ -45,6 +45,8 @@ def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
     while tag_at(tokens, first - 1) == "adverb" and low_at(tokens, first - 1) != "there":
         first -= 1
     first = _share(tokens, first)
+    if low_at(tokens, first - 1) in lex.APART and tag_at(tokens, first - 2) == "prep":
+        return Step("preposition", first - 1, clause_end(tokens, verb))  # "with some sitting …"
     tag = tag_at(tokens, first - 1)
     if tag in ("be", "been", "verb", "aux"):
         return Step("predicate", first - 1, end)
