@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -165,20 +166,26 @@ def _look_again(method: AnyMethod) -> LookAgain | None:
 
 def _remains(reading: Reading, left: Left) -> Reading:
     """What is left of a reading: its tokens and mentions at their new places."""
-    moved = [(k, left.moved(token.span)) for k, token in enumerate(reading.tokens)]
-    kept = [(k, span) for k, span in moved if span is not None and span[0] < span[1]]
-    place = {old: new for new, (old, _) in enumerate(kept)}
+    moved = [(k, left.moved(_bare(reading.text, t.span))) for k, t in enumerate(reading.tokens)]
+    kept = [(k, span) for k, span in moved if span is not None]
+    places = [k for k, _ in kept]
     return Reading(
         text=left.text,
         tokens=tuple(reading.tokens[k]._replace(span=span) for k, span in kept),
         mentions=tuple(
-            replace(mention, span=span, token=place[mention.token])
+            replace(mention, span=span, token=bisect_left(places, mention.token))
             for mention in reading.mentions
-            if (span := left.moved(mention.span)) is not None and mention.token in place
+            if (span := left.moved(mention.span)) is not None
         ),
         ended=reading.ended,
         acted=reading.acted,
     )
+
+
+def _bare(text: str, span: tuple[int, int]) -> tuple[int, int]:
+    """The characters of a span without the blanks around them, which no rule for words moves."""
+    piece = text[slice(*span)]
+    return span[1] - len(piece.lstrip()), span[0] + len(piece.rstrip())
 
 
 def _withheld(

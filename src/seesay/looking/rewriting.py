@@ -3,20 +3,21 @@
 All texts of a batch are generated again in one go, each made to repeat what of it stands and free
 from there on; a text that is done repeats itself. Under greedy decoding the same sentence would
 come again up to the failed word, so the token before that word is forbidden behind the same path
-too. A sentence that still fails after its tries is kept, and its clauses are left out at the end.
+too. A new sentence is taken only if it names something new that is found; else the first one comes
+back, and its clauses are left out in the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from seesay.grounding import Reading, Vocabulary
+from seesay.grounding import Mention, Reading, Vocabulary
 from seesay.grounding.clauses import sentences
 from seesay.grounding.withheld import Withheld
 from seesay.looking.looker import Looker, sentence_at
@@ -33,16 +34,18 @@ class Path:
         reading: the newest version.
         first: objects of the first version; any other needs a surer answer.
         stands: tokens from the start that stand.
-        tried: how often the sentence behind them was written anew.
+        before: the version before the sentence behind them was tried anew, None if none is.
+        tried: how often that was done.
         failed: objects that may not be named behind them.
         blocked: token sequences that may not come again behind them, path and last token.
-        dropped: what versions that were given up had named.
+        dropped: what sentences that were replaced had named.
         done: nothing is left to write anew.
     """
 
     reading: Reading
     first: frozenset[str]
     stands: int = 0
+    before: Reading | None = None
     tried: int = 0
     failed: set[str] = field(default_factory=set)
     blocked: list[tuple[int, ...]] = field(default_factory=list)
@@ -72,40 +75,75 @@ def rewritten(looker: Looker, paths: Sequence[Path], again: Callable[[], list[Re
 
 
 def _next(looker: Looker, path: Path) -> None:
-    """Go back to the first sentence that fails and may be tried again; done if there is none."""
+    """Judge the try that has come back, and go back to the next sentence that fails."""
     if path.done:
         return
-    reading, look = path.reading, looker.look
-    looked = looker.looked(reading, path.first)
-    failing = {name for name, its in looked.items() if its.fails}
-    for start, end in sentences(reading.text):
-        wrong = [m for m in reading.mentions if m.name in failing and start <= m.span[0] < end]
-        first = next((k for k, t in enumerate(reading.tokens) if t.span[1] > start), 0)
-        if not wrong or first < path.stands:
-            continue
-        if first > path.stands:
-            path.stands, path.tried, path.blocked = first, 0, []
-        if path.tried >= look.tries:
-            path.stands = first + 1  # stays for `withhold`; go on behind it
-            continue
-        path.tried += 1
-        path.failed |= {m.name for m in wrong}
-        at = wrong[0].token
-        if at > first:
-            path.blocked.append(tuple(path.ids[first:at]))
-        path.dropped += [
-            Withheld(
-                mention=m,
-                sentence=sentence_at(reading.text, m.span[0]),
-                at=start,
-                looked=looked[m.name],
-                forbidden=True,
-            )
-            for m in wrong
-            if all(m.name != known.mention.name for known in path.dropped)
-        ]
-        return
+    if path.before is not None and not _taken(looker, path, path.before):
+        if path.tried < looker.look.tries:
+            _block(path, _sentence(path.reading, path.stands), looker)
+            return
+        path.reading, path.stands = path.before, path.stands + 1  # its clauses are left out
+    path.before, path.tried, path.blocked = None, 0, []
+    for sentence in _sentences(path.reading):
+        if sentence.first >= path.stands and _failing(looker, path, sentence):
+            path.before, path.stands = path.reading, sentence.first
+            _block(path, sentence, looker)
+            return
     path.done = True
+
+
+class _Sentence(NamedTuple):
+    """A sentence of a reading: its first token and its mentions."""
+
+    first: int
+    mentions: list[Mention]
+
+
+def _sentences(reading: Reading) -> list[_Sentence]:
+    found = []
+    for start, end in sentences(reading.text):
+        first = next((k for k, t in enumerate(reading.tokens) if t.span[1] > start), 0)
+        inside = [m for m in reading.mentions if start <= m.span[0] < end]
+        found.append(_Sentence(first, inside))
+    return found
+
+
+def _sentence(reading: Reading, first: int) -> _Sentence:
+    """The sentence that begins with token `first`; an empty one where the text has ended."""
+    every = _sentences(reading)
+    return next((one for one in every if one.first >= first), _Sentence(first, []))
+
+
+def _failing(looker: Looker, path: Path, sentence: _Sentence) -> list[Mention]:
+    looked = looker.looked(path.reading, path.first)
+    return [m for m in sentence.mentions if m.name in looked and looked[m.name].fails]
+
+
+def _taken(looker: Looker, path: Path, before: Reading) -> bool:
+    """Whether the new sentence fails in nothing, keeps what did not fail in the one before it, and
+    names something that was not said yet."""
+    sentence, old = _sentence(path.reading, path.stands), _sentence(before, path.stands)
+    looked = looker.looked(before, path.first)
+    failed = [m for m in old.mentions if m.name in looked and looked[m.name].fails]
+    stays = {m.name for m in old.mentions} - {m.name for m in failed}
+    said = {m.name for m in path.reading.mentions if m.token < path.stands}
+    names = {m.name for m in sentence.mentions}
+    if not names - said - stays or not names >= stays - said or _failing(looker, path, sentence):
+        return False
+    path.dropped += [
+        Withheld(m, sentence_at(before.text, m.span[0]), m.span[0], looked[m.name], forbidden=True)
+        for m in failed
+    ]
+    return True
+
+
+def _block(path: Path, sentence: _Sentence, looker: Looker) -> None:
+    """No failing word of `sentence` may come again, nor the path that led to it."""
+    path.tried += 1
+    wrong = _failing(looker, path, sentence) or sentence.mentions
+    path.failed |= {m.name for m in _failing(looker, path, sentence)}
+    if wrong and wrong[0].token > path.stands:
+        path.blocked.append(tuple(path.ids[path.stands : wrong[0].token]))
 
 
 class Bounds(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped here

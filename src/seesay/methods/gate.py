@@ -51,6 +51,8 @@ class Gate(Method):
     def __post_init__(self) -> None:
         single = isinstance(self.method, Method) and not isinstance(self.method, Gate)
         self._require(single, "method", "must be one method, such as gate(agla, below=0.9)")
+        steps = self.method.acts_on == "steps"
+        self._require(steps, "method", "acts on finished texts, which have no steps to be gated")
         self._require_number("below", 0, 1)
 
     @property
