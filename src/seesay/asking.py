@@ -218,7 +218,7 @@ def inputs_for(
             add_special_tokens=adds_special,
             return_tensors="pt",
         )
-    except ValueError as error:
+    except (ValueError, IndexError) as error:  # IndexError: a picture too thin for tiles
         raise ModelError(
             f"{type(processor).__name__} cannot put the picture into the prompt: {error} "
             "Check that its chat template has a place for an image"
