@@ -20,8 +20,9 @@ from seesay.show.meaning import Fact
 class Card:
     """One object word: its place on the page, its doubt, its scores, where the model looked.
 
-    `invented` is None where nobody knows what is in the picture, `heat` where the model's patch
-    order is not known or its cache was compacted; `curve` is an SVG, empty where the layers were not recorded.
+    `invented` is None where nobody knows what is in the picture; `heat` where the model's patch
+    order is not known or its cache was compacted; `curve` is an SVG, empty where the layers were
+    not recorded.
     """
 
     id: str

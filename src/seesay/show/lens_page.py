@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seesay.show import meaning, svg
-from seesay.show.heat import Ground, Rect, painted
+from seesay.show.heat import WIDTH, Ground, Rect, painted
 from seesay.show.lensed import Crop, Lens, Viewed
 from seesay.show.page import environment, rows
 
@@ -79,6 +79,21 @@ class Scene:
     def opened(self, shown: Sequence[int]) -> int:
         """The layer, of those written out, whose readings are seen first."""
         return min(shown, key=lambda layer: abs(layer - self.clearest))
+
+    @property
+    def frame(self) -> Rect:
+        """The part of the drawing that the cells lie on."""
+        boxes = [one.cells for one in self.parts]
+        left, top = (max(0.0, min(side)) for side in zip(*(box[:2] for box in boxes), strict=True))
+        right = min(WIDTH, max(box.x + box.width for box in boxes))
+        bottom = min(self.ground.height, max(box.y + box.height for box in boxes))
+        return Rect(left, top, right - left, bottom - top)
+
+    @property
+    def narrowest(self) -> float:
+        """How many rem wide the readings must be drawn to be read."""
+        widest = min(one.cells.width / one.grid[1] for one in self.parts)
+        return 1.9 * self.frame.width / widest
 
     @property
     def labels(self) -> int:
@@ -229,7 +244,8 @@ def _var_map(lens: Lens) -> str:
     ]
     width, height = left + heads * _CELL + 4, top + layers * _CELL + 4
     return (
-        f'<svg class="var" viewBox="0 0 {width} {height}" style="max-width:{width * 1.3:.0f}px" '
+        f'<svg class="var" viewBox="0 0 {width} {height}" '
+        f'style="min-width:{width * 0.8:.0f}px;max-width:{width * 1.3:.0f}px" '
         f'role="img" aria-label="Attention to the picture by layer, top to bottom, and head">'
         f'<text x="0" y="{top - 8}">layer</text>{"".join(out)}</svg>'
     )
