@@ -144,6 +144,7 @@ def test_unknown_scores_are_shown_and_missing_ones_left_out() -> None:
         (0.0, "0 %"),
         (1e-6, "under 0.1 %"),
         (0.034, "3.4 %"),
+        (0.0999, "10 %"),
         (0.5, "50 %"),
         (0.999, "over 99 %"),
         (1.0, "100 %"),

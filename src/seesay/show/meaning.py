@@ -66,7 +66,7 @@ def share(value: float) -> str:
         return "0 %"
     if value < 0.001:
         return "under 0.1 %"
-    if value < 0.1:
+    if value < 0.0995:
         return f"{100 * value:.1f} %"
     return "over 99 %" if 0.99 < value < 1 else f"{100 * value:.0f} %"
 
