@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from seesay.grounding.clauses import lexicon as lex
-from seesay.grounding.clauses.phrases import Tokens, low_at, next_phrase, separator_after, tag_at
+from seesay.grounding.clauses.phrases import (
+    Tokens,
+    and_between,
+    joins_adjectives,
+    low_at,
+    next_phrase,
+    separator_after,
+    tag_at,
+)
 
 
 def clause_start(tokens: Tokens, i: int) -> int:
@@ -62,7 +70,7 @@ def opens_clause(tokens: Tokens, k: int) -> bool:
 
 def _verb_follows(tokens: Tokens, i: int) -> bool:
     """Whether the noun phrase that ends at i is the subject of a verb."""
-    k = i
+    k, listed = i, False
     end: int | None
     while k < len(tokens):
         tag = tokens[k].tag
@@ -75,7 +83,12 @@ def _verb_follows(tokens: Tokens, i: int) -> bool:
             k += 1
             continue
         elif tag in ("and", "comma"):
-            end = next_phrase(tokens, separator_after(tokens, k))
+            behind = separator_after(tokens, k)
+            joined = and_between(tokens, k, behind)
+            if joined and tag == "comma" and not listed:
+                return False  # ", and a dog is …" is a clause of its own
+            listed = listed or not joined
+            end = next_phrase(tokens, behind)
         elif tag in ("adverb", "behind"):
             end = k + 1
         else:
@@ -153,6 +166,7 @@ def phrase_end(tokens: Tokens, i: int) -> int:
         token = tokens[k]
         completes = _completes(tokens, k)
         ends = token.tag in ("comma", "point", "sub") and not completes
+        ends = ends and not joins_adjectives(tokens, k)
         if ends or opens_subordinate(tokens, k):
             break
         if token.tag == "relative" or completes:

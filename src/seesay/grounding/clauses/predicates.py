@@ -44,7 +44,7 @@ def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
     first = verb
     while tag_at(tokens, first - 1) == "adverb" and low_at(tokens, first - 1) != "there":
         first -= 1
-    first = _share(tokens, first)
+    first = share(tokens, first)
     if low_at(tokens, first - 1) in lex.APART and tag_at(tokens, first - 2) == "prep":
         return Step("preposition", first - 1, clause_end(tokens, verb))  # "with some sitting …"
     tag = tag_at(tokens, first - 1)
@@ -67,7 +67,7 @@ def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
     return modifier(sentence, first, end, "participle")
 
 
-def _share(tokens: Tokens, first: int) -> int:
+def share(tokens: Tokens, first: int) -> int:
     """Where a participle's own subject begins behind a comma: ", some of them holding …"."""
     comma = next(
         (k for k in range(first - 1, max(-1, first - 5), -1) if tokens[k].tag == "comma"), None
@@ -222,7 +222,7 @@ def _main_clause(sentence: Sentence, end: int) -> None:
     opens = ("noun", "mention", "det", "there", "behind", "adverb")
     if joined and not compared and tag_at(tokens, after) in opens:
         sentence.remove(0, after, "clause")
-        if not and_between(tokens, 0, clause_end(tokens, 0)):
+        if tokens[0].tag != "there" and not and_between(tokens, 0, clause_end(tokens, 0)):
             agree(sentence, 0, 1, "many")
     else:
         sentence.remove_all("sentence")
@@ -245,7 +245,8 @@ def modifier(sentence: Sentence, start: int, end: int, rule: str) -> Step | None
         sentence.remove(start, end + 1, rule)
     elif joined or (left < start and closes):
         interrupts = not joined and tag_at(tokens, end) == "comma"
-        goes_on = tag_at(tokens, end + 1) in ("be", "aux", "modal", "verb", "adverb")
+        behind = end + 1 + (tag_at(tokens, end + 1) == "adverb")
+        goes_on = behind < len(tokens) and tokens[behind].finite
         sentence.remove(left, end + (interrupts and goes_on), rule)
     else:
         again = tag_at(tokens, end) == "and" and tag_at(tokens, end + 1) == tag_at(tokens, start)

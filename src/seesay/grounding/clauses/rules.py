@@ -26,6 +26,7 @@ from seesay.grounding.clauses.predicates import (
     modifier,
     participle,
     predicate,
+    share,
 )
 from seesay.grounding.clauses.sentence import Sentence
 
@@ -161,7 +162,7 @@ def _behind(sentence: Sentence, first: int, end: int) -> Step | None:
         return None
     if follows in ("verb", "aux", "modal") and opens:
         return Step("clause", first, end)
-    return modifier(sentence, first, end, "preposition")
+    return modifier(sentence, share(tokens, first), end, "preposition")
 
 
 def _behind_participle(sentence: Sentence, head: int, first: int, end: int) -> Step | None:
