@@ -1,0 +1,158 @@
+"""What a diagnosis measures and says, before anyone writes it down: frozen data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from seesay.evaluate.statistics import Interval
+
+Verdict = Literal["holds here", "does not hold here", "cannot be told"]
+
+
+@dataclass(frozen=True)
+class Word:
+    """The first mention of an object in a text.
+
+    Attributes:
+        name: its class.
+        token: index of its first token among the text's.
+        number: 1 for the first object that the text names.
+        invented: whether it is not in the picture; None where that is not known.
+    """
+
+    name: str
+    token: int
+    number: int
+    invented: bool | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the plain model said about a picture.
+
+    Attributes:
+        picture: its id.
+        ids: the tokens, without the one that ends a text.
+        words: the objects that it names.
+        present: how many objects are in the picture; None where that is not known.
+    """
+
+    picture: str
+    ids: tuple[int, ...]
+    words: tuple[Word, ...]
+    present: int | None
+
+    @property
+    def invented(self) -> int:
+        return sum(bool(word.invented) for word in self.words)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that a paper observed, held against a figure.
+
+    Attributes:
+        says: the observation, as a clause.
+        what: what the figure is.
+        figure: with its 95 % interval over pictures.
+        bound: what the figure would be if there were nothing to it.
+        above: whether the observation is that it lies above.
+        unable: why nothing can be told; empty where it can.
+    """
+
+    says: str
+    what: str
+    figure: Interval
+    bound: float = 0.0
+    above: bool = True
+    unable: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the interval alone: it holds where all of it lies on the observed side."""
+        if self.unable or not all(map(math.isfinite, self.figure)):
+            return "cannot be told"
+        clear = self.figure.low > self.bound if self.above else self.figure.high < self.bound
+        return "holds here" if clear else "does not hold here"
+
+    @property
+    def manner(self) -> str:
+        """How it fails: against the observation, or without a sign of it."""
+        if self.verdict != "does not hold here":
+            return ""
+        other = self.figure.high < self.bound if self.above else self.figure.low > self.bound
+        return "the other way round" if other else "no sign of it"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A table: what stands over its columns, and its rows."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A figure with what it shows.
+
+    Attributes:
+        title, caption: for a reader who knows none of the papers.
+        figure: SVG; empty for none.
+        numbers: what the figure is drawn from.
+        claims: what it is held against.
+    """
+
+    title: str
+    caption: str
+    numbers: Numbers
+    figure: str = ""
+    claims: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a diagnosis came to.
+
+    Attributes:
+        name, title, question, paper: of the diagnosis.
+        parts: its figures; the first claim of the first part that has one is its headline.
+        advice: what may be done with it, such as a method with its settings, and why.
+        remarks: what a reader of the figures must know.
+        skipped: why there is nothing; empty where there is.
+    """
+
+    name: str
+    title: str
+    question: str
+    paper: str
+    parts: tuple[Part, ...] = ()
+    advice: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
+    skipped: str = ""
+
+    @property
+    def claims(self) -> list[Claim]:
+        return [claim for part in self.parts for claim in part.claims]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings about one model on one set of pictures.
+
+    Attributes:
+        pictures, words, invented: how many; `invented` is None where truth is not known.
+        protocol: how everything was asked and measured.
+    """
+
+    model: str
+    images: str
+    pictures: int
+    words: int
+    invented: int | None
+    findings: tuple[Finding, ...]
+    remarks: tuple[str, ...] = ()
+    protocol: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,40 @@
+"""A report of diagnoses as one self-contained HTML page that opens from disk."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from seesay.evaluate.diagnose import wording
+from seesay.evaluate.diagnose.content import Report
+from seesay.show.page import rows
+from seesay.show.terminal import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_LOOKS = {"holds here": "yes", "does not hold here": "no", "cannot be told": "open"}
+
+
+def render(report: Report, title: str = "Diagnosis") -> str:
+    """The page as text. Everything that a model or a user wrote is escaped."""
+    return _template().render(
+        title=title, report=report, wording=wording, looks=_LOOKS, protocol=rows(report.protocol)
+    )
+
+
+@lru_cache
+def _template() -> Template:
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=ChoiceLoader(
+            [PackageLoader("seesay.evaluate", "diagnose"), PackageLoader("seesay", "show")]
+        ),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clean"] = printable
+    return environment.get_template("diagnose.html")
