@@ -225,8 +225,8 @@ class Readout:
             stacked = torch.stack([self._seen[layer] for layer in whole], 1)
             var[:, whole] = stacked.sum(-1).to(var)
             if self.deep is None:  # heat maps need the middle layers alone
+                stacked = stacked[:, [layer in self._middle for layer in whole]]
                 whole = [layer for layer in whole if layer in self._middle]
-                stacked = stacked[:, [layer in self._middle for layer in self._seen]]
             by_layer = stacked.mean(2)
         middle = [at for at, layer in enumerate(whole) if layer in self._middle]
         if len(middle) == len(self._middle):
