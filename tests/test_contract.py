@@ -15,7 +15,12 @@ from seesay.methods import REGISTRY
 from seesay.testing import ContractError, check_method, offline_models
 
 # At its default a method may do next to nothing on one model; these settings do something on both.
-SETTINGS = {"farsight": "farsight(sigma=0.05)", "gate": "gate(attention-lens, below=0.95)"}
+SETTINGS = {
+    "farsight": "farsight(sigma=0.05)",
+    "gate": "gate(attention-lens, below=0.95)",
+    "look-again": "look-again(threshold=0.5, evidence=self-check)",
+}
+LOOKING = ["look-again(threshold=0.5, mode=mark)", "look-again(threshold=0.5, mode=rewrite)"]
 GATED_STREAM = "gate(agla, below=0.95)"
 
 
@@ -25,7 +30,9 @@ def models():
 
 
 @pytest.mark.parametrize("name", ["bundled", "grouped heads"])
-@pytest.mark.parametrize("text", [*(SETTINGS.get(n, n) for n in sorted(REGISTRY)), GATED_STREAM])
+@pytest.mark.parametrize(
+    "text", [*(SETTINGS.get(n, n) for n in sorted(REGISTRY)), GATED_STREAM, *LOOKING]
+)
 def test_the_contract(models, text, name):
     model, processor = models[name]
     checks = check_method(parse(text), model, processor)

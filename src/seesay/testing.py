@@ -8,8 +8,9 @@ Each check either holds or raises `ContractError`; a way of decoding that a meth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -45,10 +46,10 @@ def check_method(method: Method, model: Any = None, processor: Any = None) -> li
 
     Args:
         method: the method with the settings to test; they should have an effect.
-        model, processor: what to run on; by default the bundled model and a random one with
-            grouped heads.
+        model, processor: what to run on; by default `offline_models`.
 
-    Returns the checks that held, and the ways of decoding that were refused as declared.
+    Returns the checks that held, and the ways of decoding that were refused as declared. A method
+    that acts on texts is tested through `VLM.describe`, see `testing_texts`.
 
     Raises:
         ContractError: a check failed.
@@ -56,9 +57,14 @@ def check_method(method: Method, model: Any = None, processor: Any = None) -> li
     models = {"given": (model, processor)} if model is not None else offline_models()
     found = []
     for name, (one, its_processor) in models.items():
-        case = _Case(method, one, its_processor)
-        for check in _CHECKS:
-            found += [Check(name, title, outcome) for title, outcome in check(case)]
+        if method.acts_on == "texts":
+            from seesay.testing_texts import Case
+
+            outcomes = Case(method, one, its_processor).outcomes()
+        else:
+            case = _Case(method, one, its_processor)
+            outcomes = chain.from_iterable(check(case) for check in _CHECKS)
+        found += [Check(name, *outcome) for outcome in outcomes]
     return found
 
 
@@ -159,13 +165,9 @@ def _restores(case: _Case) -> Outcomes:
         )
     if not torch.equal(case.logits(), plain):
         raise ContractError(f"{case.method!r} leaves the model changed after its block")
-
-    try:
-        with case.method(case.model, processor=case.processor):
-            case.model(**case.batch)
-            raise _InterruptedHere
-    except _InterruptedHere:
-        pass
+    with suppress(_InterruptedHere), case.method(case.model, processor=case.processor):
+        case.model(**case.batch)
+        raise _InterruptedHere
     if not torch.equal(case.logits(), plain):
         raise ContractError(f"{case.method!r} leaves the model changed after an exception")
     yield "restored after exit and exception", "held"
