@@ -36,11 +36,7 @@ def agree(sentence: Sentence, first: int, items: int, was_first: str) -> None:
     before = first - 1
     while tag_at(tokens, before) == "adverb":
         before -= 1
-    if tag_at(tokens, before) == "be" and tag_at(tokens, before - 1) in (
-        "there",
-        "noun",
-        "mention",
-    ):
+    if tag_at(tokens, before) == "be" and tag_at(tokens, before - 1) in _BEFORE_BE:
         by_first = (tokens[before].low in ("are", "were")) == (was_first == "many")
         if items == 1 or by_first:
             _inflect(sentence, before, now)
@@ -75,3 +71,7 @@ def _inflect(sentence: Sentence, k: int, to: str) -> None:
         sentence.tokens[k].text = (
             text.capitalize() if sentence.tokens[k].text[0].isupper() else text
         )
+
+
+# "There is a cup", and turned about: "on the tray is a cup".
+_BEFORE_BE = ("there", "noun", "mention", "pronoun")

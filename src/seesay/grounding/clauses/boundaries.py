@@ -136,7 +136,10 @@ def clause_end(tokens: Tokens, i: int) -> int:
             break
         if k > i and token.tag == "and" and tokens[k - 1].tag != "and" and opens_clause(tokens, k):
             break
-        if token.finite and tag_at(tokens, k - 1) not in ("modal", "aux", "and"):
+        before = k - 1
+        while tag_at(tokens, before) == "adverb":
+            before -= 1
+        if token.finite and tag_at(tokens, before) not in ("modal", "aux", "and"):
             verbs += 1
             if relative and verbs > 1 and k > i:
                 break

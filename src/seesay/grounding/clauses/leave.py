@@ -58,7 +58,12 @@ def leave_out(
     relative or subordinate clause, or predicate; where nothing smaller leaves a whole sentence, the
     sentence goes. Verbs agree with what is left of their subject, commas and conjunctions are set
     anew, and a sentence that opens with a pronoun goes when the sentence that said whom it meant
-    has gone. No word but a verb's number, `and`, `there` and a capital is ever put in.
+    has gone. What is new and keeps no predicate is said to exist ("There is a cup."). Nothing else is
+    ever put in but a verb's number, `and`, "an" for "a", and a capital.
+
+    The rules go by lists of closed-class words and by endings, not by a parser. On real captions 2
+    to 6 in 100 of the sentences that they edit still come out broken, and some lose their sense
+    ("tables sitting on a table"); the bundled model's sentences all stay in their grammar.
 
     What becomes of a sentence depends on it and those before it alone, so the result for a text
     that grows by whole sentences only grows.
@@ -66,8 +71,8 @@ def leave_out(
     Args:
         text: English prose.
         spans: characters (start, end) of the mentions to leave out, as `Vocabulary.find` gives.
-        others: characters of mentions that should stay: a phrase that holds one is kept where a
-            smaller one will do.
+        others: characters of mentions that should stay. They tell the rules what is a noun; those
+            that go along all the same are listed in `lost`.
 
     Raises:
         InputError: a span outside the text or empty.
@@ -78,7 +83,6 @@ def leave_out(
     gone: list[Removal] = []
     kept: list[Sentence] = []
     orphaned = False
-    touched = False
     previous_end = 0
     separators: list[str] = []
     for span in sentences(text):
@@ -87,7 +91,6 @@ def leave_out(
         sentence = Sentence(tokenize(text, span, spans, others))
         before = list(sentence.tokens)
         orphaned = _without(sentence, orphaned)
-        touched = touched or bool(sentence.gone)
         gone += _merged(text, before, sentence)
         kept.append(sentence)
     if not gone:

@@ -177,7 +177,7 @@ _BASES: Final = """
     navigate observe occupy offer overlook own perch perform play point portray pose prepare
     present protrude provide pull push reach read receive reflect relax remain represent reveal
     ride rise roam run say see seem sell serve share showcase shine sit skate sleep smile soar
-    sport stand stare stay step stick stretch stroll suggest support surf surround swim swing take
+    stand stare stay step stick stretch stroll suggest support surf surround swim swing take
     talk tend throw touch travel try use wait walk want watch wear work
 """
 
@@ -212,7 +212,7 @@ ADJECTIVES: Final = _set(
 )
 ADJECTIVE_ENDINGS: Final = (
     "y", "ful", "ous", "ive", "al", "ic", "able", "ible", "ish", "less", "ed", "ing", "ern", "ant",
-    "ent", "like",
+    "ent", "like", "vid", "did",
 )  # fmt: skip
 PLURAL_NOUNS: Final = _set(
     "people men women children mice geese sheep feet teeth cattle police skis scissors"

@@ -59,7 +59,7 @@ def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
         return None
     if not after:  # what follows the last item belongs to all of them, but for its own of and with
         own = low_at(tokens, end) in ("of", "with") or _describes_last(tokens, start, end)
-        own_end = phrase_end(tokens, end) if own else end
+        own_end = _own_phrases(tokens, end) if own else end
         right = own_end
     return Listed(first, separator_before(tokens, start), start, own_end, right, before, after)
 
@@ -73,6 +73,16 @@ def _filling(tokens: Tokens, start: int, end: int) -> bool:
         and after > end
         and tag_at(tokens, after) == "det"
     )
+
+
+def _own_phrases(tokens: Tokens, end: int) -> int:
+    """The end of what describes the last item, joined participles too ("parked or driving")."""
+    stop = phrase_end(tokens, end)
+    while stop < len(tokens) and tag_at(tokens, stop) == "and":
+        if tag_at(tokens, stop + 1) not in ("ing", "ed"):
+            break
+        stop = phrase_end(tokens, stop + 2)
+    return stop
 
 
 def _describes_last(tokens: Tokens, start: int, end: int) -> bool:
@@ -146,6 +156,8 @@ def _behind_determiner(tokens: Tokens, item: Listed) -> int:
     knife" → "the knife"."""
     determiners = [k for k in range(item.start, item.end) if tokens[k].tag == "det"]
     if not determiners or tag_at(tokens, item.right) == "det" or item.after != 1:
+        return item.start
+    if low_at(tokens, determiners[-1]) == "both":
         return item.start
     plural = number(tokens, item.right) == "many"
     shared = low_at(tokens, determiners[-1])

@@ -24,8 +24,8 @@ def noun_phrase(tokens: Tokens, start: int, end: int) -> tuple[int, int]:
     while True:
         if tag_at(tokens, end) in ("noun", "mention"):
             end += 1
-        elif tag_at(tokens, end) == "possessive" or low_at(tokens, end) in ("'", "’"):
-            end = next_phrase(tokens, end + 1) or end + 1
+        elif tag_at(tokens, end) == "possessive":
+            end = next_phrase(tokens, end + 1) or end + 2
         else:
             break
     return _left_edge(tokens, start), end

@@ -231,6 +231,8 @@ def _main_clause(sentence: Sentence, end: int) -> None:
 def modifier(sentence: Sentence, start: int, end: int, rule: str) -> Step | None:
     """A phrase that nothing depends on, with the commas or the conjunction that set it off."""
     tokens = sentence.tokens
+    while tag_at(tokens, start - 1) == "adverb" and tag_at(tokens, start - 2) == "comma":
+        start -= 1  # ", possibly about to …"
     left = separator_before(tokens, start)
     joined = and_between(tokens, left, start)
     closes = tag_at(tokens, end) in ("comma", "point", "")

@@ -135,7 +135,9 @@ def _carried(tokens: Tokens, end: int, words: list[str]) -> int:
         return end
     if tag in ("relative", "ed", "ing") or low_at(tokens, end) == "of":
         return phrase_end(tokens, end)
-    return end + 1 if tag == "behind" else end
+    if tag == "behind":  # "a table full of food"
+        return phrase_end(tokens, end) if low_at(tokens, end + 1) == "of" else end + 1
+    return end
 
 
 def _behind(sentence: Sentence, first: int, end: int) -> Step | None:

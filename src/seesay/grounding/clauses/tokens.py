@@ -108,6 +108,7 @@ _CLASSES: Final = (
     ("relative", lex.RELATIVES), ("sub", lex.SUBORDINATORS), ("and", lex.CONJUNCTIONS),
     ("pronoun", lex.PRONOUNS), ("det", lex.DETERMINERS), ("adverb", lex.ADVERBS),
     ("prep", lex.PREPOSITIONS), ("behind", lex.BEHIND), ("to", frozenset({"to"})),
+    ("sub", frozenset({"that"})),
 )  # fmt: skip
 
 
@@ -116,8 +117,12 @@ def _in_context(token: Token, before: Token | None, after: Token | None, several
     subjects joined by a conjunction."""
     word, tag = token.low.replace("’", "'"), token.tag
     b, a = before.tag if before else "", after.tag if after else ""
-    if word == "'s" and b in (*NOUNISH, "ing") and a in (*NOUNISH, "behind"):
+    owned = a in (*NOUNISH, "behind") or (after is not None and after.low == "back")
+    if word == "'s" and b in (*NOUNISH, "ing") and owned:
         return "possessive"
+    plural = before is not None and before.noun and before.low.endswith("s")
+    if word in ("'", "’") and plural and a in NOUNISH:
+        return "possessive"  # the riders' helmets
     if word == "to":
         things = a == "noun" and after is not None and _third_person(after.low)
         return "prep" if a in ("det", "mention", "pronoun", "ing", "") or things else "to"
@@ -195,7 +200,7 @@ def _stands_as_verb(word: str, before: Token | None, after: str, several: bool) 
         before.low.endswith("s") and not before.low.endswith(("ss", "us"))
     )
     if word in lex.FINITE_S:
-        return not (before.noun and plural)
+        return not (before.noun and plural) and not (before.tag == "noun" and after == "comma")
     if before.tag == "and" and after == "det":
         return True
     if before.tag in ("and", "comma") or (before.noun and not plural and not several):
@@ -207,6 +212,7 @@ _ADJECTIVES_ONLY: Final = ("ous", "ful", "ive", "able", "ible", "less", "ish")
 _BEFORE_VERBS: Final = (*NOUNISH, "pronoun", "relative", "adverb", "and", "comma")
 _BEHIND_VERBS: Final = (
     "det", "prep", "adverb", "pronoun", "to", "ed", "ing", "comma", "point", "", "mention",
+    "sub",
 )  # fmt: skip
 
 
