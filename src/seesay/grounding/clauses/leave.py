@@ -58,8 +58,8 @@ def leave_out(
     relative or subordinate clause, or predicate; where nothing smaller leaves a whole sentence, the
     sentence goes. Verbs agree with what is left of their subject, commas and conjunctions are set
     anew, and a sentence that opens with a pronoun goes when the sentence that said whom it meant
-    has gone. What is new and keeps no predicate is said to exist ("There is a cup."). Nothing else is
-    ever put in but a verb's number, `and`, "an" for "a", and a capital.
+    has gone. What is new and keeps no predicate is said to exist ("There is a cup."). Nothing else
+    is ever put in but a verb's number, `and`, "an" for "a", and a capital.
 
     The rules go by lists of closed-class words and by endings, not by a parser. On real captions 2
     to 6 in 100 of the sentences that they edit still come out broken, and some lose their sense
