@@ -32,7 +32,11 @@ SETTINGS = {
     "gate": "gate(attention-lens, below=0.9)",
     "vasparse": "vasparse(every=4, keep=0.5, candidates='all')",
 }
-METHODS = [SETTINGS.get(name, name) for name in sorted(REGISTRY)]
+METHODS = [
+    SETTINGS.get(name, name)
+    for name, kind in sorted(REGISTRY.items())
+    if kind.acts_on == "steps"  # the others ask a model that can answer: tests/test_look_again.py
+]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
