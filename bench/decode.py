@@ -34,6 +34,7 @@ from transformers import (
 from seesay.methods import parse
 
 UNTOUCHED, READOUT = "untouched", "readout of all layers"
+STORED = "transformers' output_attentions=True, eager"  # the same rows, and every map kept
 PATCH, TEXT_TOKENS = 14, 100
 SQUARE, TILED = (24, 24), (72, 40)  # 576 and 2,880 image tokens
 
@@ -53,6 +54,7 @@ CASES = {
     "attention-lens + farsight": Target(1.10),
     "eah": Target(1.01, 1.15),
     READOUT: Target(1.05),
+    STORED: Target(memory=None),
     "vasparse(select=False)": Target(1.06),  # contrast and penalty
     "agla": Target(1.90, memory=None),  # a second stream: twice the rows
 }
@@ -118,6 +120,16 @@ def generate(model: Any, case: str, inputs: dict[str, torch.Tensor], tokens: int
     options = {"max_new_tokens": tokens, "do_sample": False, "stopping_criteria": [clock]}
     if case == UNTOUCHED:
         model.generate(**inputs, **options)
+    elif case == STORED:
+        decoder = model.get_decoder()
+        decoder.set_attn_implementation("eager")
+        try:
+            clock.ticks[0] = clock.now()
+            model.generate(
+                **inputs, **options, output_attentions=True, return_dict_in_generate=True
+            )
+        finally:
+            decoder.set_attn_implementation("sdpa")
     else:
         readout = case == READOUT
         with parse("plain" if readout else case)(model, readout=readout):
