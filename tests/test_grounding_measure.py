@@ -12,6 +12,7 @@ from seesay.errors import InputError
 from seesay.evaluate import calibrate as calibrating
 from seesay.evaluate.calibrate import scenes
 from seesay.evaluate.grounding.__main__ import FIRST_SEED, main
+from seesay.evaluate.grounding.given import given, section, text_of
 from seesay.evaluate.grounding.measure import (
     CHECKED_RISK,
     RISK,
@@ -24,6 +25,7 @@ from seesay.evaluate.grounding.measure import (
     said,
     spent,
 )
+from seesay.grounding import Vocabulary
 from seesay.grounding.scores import DOUBTFUL_HIGH
 
 
@@ -101,6 +103,25 @@ def test_what_is_said_of_scenes_is_what_describing_gives(bundled, words) -> None
     assert missing == {"disagreement"}  # a plain caption has no second stream
     assert len(list(layer_curve(words))) == 6
     assert len(doubt(words, "svar")[1]) == len(words)
+
+
+def test_given_texts_hold_what_is_there_and_what_is_not(bundled) -> None:
+    pictures = scenes(8, FIRST_SEED)
+    for known in pictures:
+        text = text_of(known)
+        assert text == text_of(known)
+        named = {word.name for word in Vocabulary.toy().find(text)}
+        assert known.objects < named
+        assert len(named - known.objects) == 2
+    found = given(bundled, pictures[:3])
+    assert sum(word.invented for word in found) == 6
+    heading = "\n".join(section(found, 3))
+    assert "3 lists" in heading
+    assert f"of the {len(found)} words" in heading
+    # The wording is not the model's own, so that all its words are doubted more than captions are.
+    own = said(bundled, pictures[:3])
+    assert max(w.scores[RISK] for w in own if not w.invented) < 0.9
+    assert min(w.scores[RISK] for w in found if not w.invented) > 0.2
 
 
 def test_the_costs_of_each_batch_count_once(bundled) -> None:

@@ -205,13 +205,9 @@ class _Batch:
         return torch.tensor(ids), [span for _, span in both]
 
     def _refuse_marks(self, text: str) -> None:
-        tokenizer = self.vlm.processor.tokenizer
-        for mark in tokenizer.all_special_tokens:
+        for mark in self.vlm.processor.tokenizer.all_special_tokens:
             if mark in text:
-                raise InputError(
-                    f"the text holds {mark!r}, which this model reads as a mark and not as words; "
-                    "leave it out"
-                )
+                raise InputError(f"the text holds {mark!r}, no word to this model; leave it out")
 
     def _seen(
         self,
@@ -224,7 +220,8 @@ class _Batch:
     ) -> Seen:
         vlm, asked, picture, words = self.vlm, self.asked, self.pictures[row], self.words[row]
         reading, moved = said.reading, bool(steps_of(asked.method).methods)
-        remarks = [vlm.scale, _UNDER_A_METHOD if moved else "", look.remark]
+        effect = _ON_A_GIVEN_TEXT if method == AUDITED else _UNDER_A_METHOD if moved else ""
+        remarks = [vlm.scale, effect, look.remark]
         protocol = Protocol(
             model=vlm.id,
             revision=vlm.revision,
@@ -262,6 +259,8 @@ class _Batch:
 
 # A method moves the scores themselves: Attention Lens raises every SVAR, for instance.
 _UNDER_A_METHOD = "the method's own effect on the scores is not allowed for"
+# Measured in docs/grounding.md: another's wording costs each word probability, true or not.
+_ON_A_GIVEN_TEXT = "made for the model's own texts; in another's all words look less likely to it"
 
 
 @lru_cache

@@ -47,7 +47,7 @@ def _cost(seen: Seen) -> Iterator[RenderableType]:
     """What asking after the objects took, beside the text itself."""
     from rich.text import Text
 
-    if (cost := seen.check) is not None:
+    if (cost := seen.check) is not None and cost.questions:
         yield Text(
             f"self-check: {cost.questions} questions, {cost.tokens} tokens, forwards: "
             f"{cost.forwards}, {cost.seconds:.2f} of {seen.seconds:.2f} s",

@@ -11,6 +11,7 @@ import torch
 
 from seesay.errors import InputError
 from seesay.evaluate.calibrate import scenes
+from seesay.evaluate.grounding.given import given
 from seesay.evaluate.grounding.measure import said, spent
 from seesay.evaluate.grounding.page import page
 from seesay.vlm import load
@@ -19,7 +20,7 @@ log = logging.getLogger("seesay.evaluate.grounding")
 
 FIRST_SEED = 8_000_000
 COSTED = 128
-"""Scenes of each kind on which times are taken."""
+"""Scenes of each kind on which times are taken, and of which texts are given."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,10 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             log.info("%d of %d scenes", done, total)
 
     words = said(vlm, pictures, on_picture=progress)
-    log.info("%d object words; what the checks cost", len(words))
-    cost = spent(vlm, scenes(min(COSTED, chosen.scenes), chosen.first_seed))
+    log.info("%d object words; given texts, and what the checks cost", len(words))
+    fewer = scenes(min(COSTED, chosen.scenes), chosen.first_seed)
+    others, cost = given(vlm, fewer), spent(vlm, fewer)
     log.info("figures and intervals")
-    text = page(vlm, words, cost, seeds)
+    text = page(vlm, words, others, cost, seeds)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(text, encoding="utf-8")
     log.info("written: %s", chosen.out)

@@ -16,7 +16,9 @@ from seesay.errors import InputError
 from seesay.evaluate import detection
 from seesay.evaluate.calibrate import Known, described
 from seesay.evaluate.statistics import Interval
+from seesay.grounding.calibration import Logistic
 from seesay.grounding.scores import DOUBTFUL_HIGH, svar_layers
+from seesay.seen import Seen
 from seesay.vlm import VLM
 
 Floats = NDArray[np.float64]
@@ -108,37 +110,37 @@ def said(
         deep=True,
         self_check=True,
     )
-    words = []
-    for known, seen in seen_ones:
-        order: dict[str, int] = {}
-        firsts: dict[str, Mapping[str, float]] = {}
-        for mention in seen.mentions:
-            if mention.layers is None or mention.own_layers is None:
-                continue  # cut there: nothing is known of its own row
-            first = mention.name not in order
-            order.setdefault(mention.name, len(order))
-            firsts.setdefault(mention.name, mention.scores)
-            own = firsts[mention.name]
-            depth = svar_layers(len(mention.layers))
-            scores = {
-                **mention.scores,
-                DEPTH_SVAR: sum(mention.layers[depth[0] : depth[1] + 1]),
-                RISK: single.risk(own),
-                CHECKED_RISK: checked.risk(own),
-            }
-            words.append(
-                Said(
-                    known.id,
-                    known.split,
-                    first,
-                    order[mention.name],
-                    mention.name not in known.objects,
-                    scores,
-                    mention.layers,
-                    mention.own_layers,
-                )
-            )
-    return words
+    return [word for known, seen in seen_ones for word in words_of(known, seen, single, checked)]
+
+
+def words_of(known: Known, seen: Seen, single: Logistic, checked: Logistic) -> Iterator[Said]:
+    """The object words of a text, with both risks; both models of a calibration are needed."""
+    order: dict[str, int] = {}
+    firsts: dict[str, Mapping[str, float]] = {}
+    for mention in seen.mentions:
+        if mention.layers is None or mention.own_layers is None:
+            continue  # cut there: nothing is known of its own row
+        first = mention.name not in order
+        order.setdefault(mention.name, len(order))
+        firsts.setdefault(mention.name, mention.scores)
+        own = firsts[mention.name]
+        depth = svar_layers(len(mention.layers))
+        scores = {
+            **mention.scores,
+            DEPTH_SVAR: sum(mention.layers[depth[0] : depth[1] + 1]),
+            RISK: single.risk(own),
+            CHECKED_RISK: checked.risk(own),
+        }
+        yield Said(
+            known.id,
+            known.split,
+            first,
+            order[mention.name],
+            mention.name not in known.objects,
+            scores,
+            mention.layers,
+            mention.own_layers,
+        )
 
 
 def spent(vlm: VLM, pictures: Sequence[Known], *, batch_size: int = 32) -> Spent:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from seesay.errors import InputError
 from seesay.evaluate import detection
+from seesay.evaluate.grounding.given import section
 from seesay.evaluate.grounding.measure import (
     CHECKED_RISK,
     LONGEST,
@@ -49,10 +50,11 @@ MEANING = {
 SPLITS = {"kept": "habit-keeping", "broken": "habit-breaking"}
 
 
-def page(vlm: VLM, words: Sequence[Said], cost: Spent, seeds: range) -> str:
+def page(vlm: VLM, words: Sequence[Said], others: Sequence[Said], cost: Spent, seeds: range) -> str:
     """All figures of the words.
 
     Args:
+        words, others: of the model's own captions, and of given texts.
         seeds: of the scenes, of each split.
     """
     if vlm.calibration is None:
@@ -63,6 +65,7 @@ def page(vlm: VLM, words: Sequence[Said], cost: Spent, seeds: range) -> str:
         *_differences(differences(words)),
         *_reliability(words),
         *_layers(words, vlm.calibration),
+        *section(others, len({word.picture for word in others})),
         *_cost(cost),
         *_limits(),
     ]
