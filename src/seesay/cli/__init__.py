@@ -13,7 +13,19 @@ from types import TracebackType
 
 import typer
 
-from seesay.cli import audit, calibrate, demo, evaluate, facts, lens, look, options, report, show
+from seesay.cli import (
+    audit,
+    calibrate,
+    demo,
+    diagnose,
+    evaluate,
+    facts,
+    lens,
+    look,
+    options,
+    report,
+    show,
+)
 from seesay.cli.output import say
 from seesay.errors import SeesayError
 
@@ -41,6 +53,7 @@ app.command()(lens.lens)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
 app.command()(calibrate.calibrate)
+app.command()(diagnose.diagnose)
 app.command()(facts.methods)
 app.command()(facts.doctor)
 app.command()(demo.demo)

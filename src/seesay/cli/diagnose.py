@@ -54,7 +54,7 @@ def diagnose(
             min=0,
             help="Pictures that are described anew for sparsity and strength, the costly ones.",
         ),
-    ] = 64,
+    ] = 128,
     title: Annotated[str, typer.Option(help="Over the pages.")] = "Diagnosis",
     words: options.Words = None,
     prompt: options.Prompt = None,
@@ -166,7 +166,7 @@ def _verdicts(found: Report) -> list[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
-    from seesay.evaluate.diagnose.wording import interval
+    from seesay.evaluate.diagnose.wording import bound, interval
 
     looks = {"holds here": "green", "does not hold here": "red", "cannot be told": "dim"}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
@@ -183,7 +183,7 @@ def _verdicts(found: Report) -> list[RenderableType]:
         for claim in finding.claims:
             told = claim.verdict != "cannot be told"
             side = "above" if claim.above else "below"
-            value = f"{interval(claim.figure)}, {side} {claim.bound:g}?"
+            value = f"{interval(claim.figure)}, {side} {bound(claim)}?"
             table.add_row(
                 finding.name,
                 Text(claim.verdict, style=looks[claim.verdict]),

@@ -52,7 +52,8 @@ class Sorted(Taker):
         share = (needed / visible[:, None]).mean(1)
         self.held[:, layer] += ((share * counts).sum(1) / self.rows).float().cpu()
         for k, part in enumerate(GRID):
-            at = (part * visible).ceil().long().clamp(min=1) - 1  # (pictures, steps)
+            # Rounding must not make 13 of 0.6 · 20.
+            at = (part * visible - 1e-4).ceil().long().clamp(min=1) - 1  # (pictures, steps)
             at = at[:, None, :, None].expand(-1, weights.shape[1], -1, 1)
             mass = total.gather(-1, at)[..., 0].mean(1)
             self.curve[:, layer, k] += ((mass * counts).sum(1) / self.rows).float().cpu()

@@ -80,11 +80,11 @@ class Claim:
 
     @property
     def manner(self) -> str:
-        """How it fails: against the observation, or without a sign of it."""
+        """How it fails: clearly, or for want of evidence."""
         if self.verdict != "does not hold here":
             return ""
         other = self.figure.high < self.bound if self.above else self.figure.low > self.bound
-        return "the other way round" if other else "no sign of it"
+        return "clearly not" if other else "no evidence for it"
 
 
 @dataclass(frozen=True)

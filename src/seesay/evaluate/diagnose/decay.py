@@ -20,17 +20,18 @@ from seesay.evaluate.diagnose.figures import (
     curve,
     mean,
     mean_curve,
-    relative_slope_apart,
     slope,
+    slowed,
     too_few_pictures,
 )
 from seesay.evaluate.diagnose.kinds import KINDS, LOW
 from seesay.evaluate.diagnose.leaks import HALVES, Distances, Fading, Shares
 from seesay.evaluate.diagnose.reading import Batch, Taker
-from seesay.evaluate.diagnose.wording import columns, interval, layers
+from seesay.evaluate.diagnose.wording import columns, interval, layers, percent
 from seesay.methods.farsight import FarSight
 
 _SHOWN = 10  # pictures that a point of a curve needs
+_NOTABLE = 0.05  # of the fading
 
 
 class Decay(Diagnosis):
@@ -93,12 +94,13 @@ def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
     steps = [np.arange(len(row), dtype=float) / 10 for row in plain]
     few = too_few_pictures(len(notes))
     beside = [row / fair for row, fair in zip(plain, even, strict=True)]
+    fades = slope(steps, plain)
     with_registers = f"with FarSight's registers ({FarSight()!r}, all layers)"
     claims = (
         Claim(
             "the picture fades as the text grows",
             "change of the share of attention on the picture in ten more tokens",
-            slope(steps, plain),
+            fades,
             above=False,
             unable=few,
         ),
@@ -111,9 +113,10 @@ def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
         ),
         Claim(
             "FarSight's registers slow the fading",
-            "the change in ten more tokens over the mean level, with registers minus without",
-            relative_slope_apart(steps, held, plain),
-            unable=few,
+            "share of the fading that the registers take away",
+            slowed(steps, held, plain),
+            bound=_NOTABLE,
+            unable=few or ("" if fades.high < 0 else "the picture does not fade here"),
         ),
     )
     shown = _common(plain)
@@ -140,7 +143,7 @@ def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
         f"itself as the text grows. The curve ends where fewer than {_SHOWN} texts go on; slopes "
         "are taken within texts, so that short and long ones do not mix. Registers take a little "
         "of all attention, so slopes with and without them are each taken over their own mean "
-        "level.",
+        f"level; less than {percent(_NOTABLE)} of the fading counts as nothing.",
         Numbers(("token", *found), rows),
         draw.curves(
             "Attention on the picture by generated token", lines, points=False,

@@ -22,12 +22,14 @@ COLOURS = (BEFORE, AFTER, GREEN, PURPLE, GOLD, GREY, INK)
 
 @dataclass(frozen=True)
 class Line:
-    """A curve; a value that is no number leaves a gap, an interval of NaN has no band."""
+    """A curve; a value that is no number leaves a gap, an interval of NaN has no band, and `key` is
+    whether its name stands below the figure."""
 
     name: str
     values: Sequence[Interval]
     colour: str = BEFORE
     dashed: bool = False
+    key: bool = True
 
 
 def plain(values: Sequence[float]) -> list[Interval]:
@@ -66,7 +68,7 @@ def curves(
         for run in _runs(line, at, across, along):
             out.append(_path([place[:2] for place in run], line.colour, dash, 1.9))
             out += [_dot(place, line, points) for place in run]
-    body, bottom = _key([(line.name, line.colour) for line in lines], _TOP + _HIGH + 46)
+    body, bottom = _key([(line.name, line.colour) for line in lines if line.key], _TOP + _HIGH + 46)
     return svg.document(WIDTH, bottom, title, "".join(out) + body)
 
 
@@ -104,8 +106,8 @@ def grid(
         text(_LEFT + (c + 0.5) * wide, bottom + 16, str(c), "small", "middle")
         for c in range(0, columns, step)
     ]
-    out.append(text(_LEFT, _TOP - 12, f"{row} (first at the bottom)", "name"))
-    out.append(text(WIDTH - _RIGHT, bottom + 34, column, "name", "end"))
+    out.append(text(_LEFT, _TOP - 12, f"{row} (first at the bottom)", "small"))
+    out.append(text(WIDTH - _RIGHT, bottom + 34, column, "small", "end"))
     marks = [paint(top * (k + 0.5) / 24)[0] for k in range(24)]
     out.append(svg.strip(_LEFT, bottom + 46, (150, 10), [(mark, 1.0) for mark in marks]))
     out.append(text(_LEFT, bottom + 72, "0", "small"))
@@ -154,8 +156,8 @@ def _frame(across: Axis, along: Axis, x_name: str, y_name: str, whole: bool) -> 
     for value in across.ticks():
         if not whole or value == round(value):
             yield text(across.at(value), along.start + 17, f"{value:.4g}", "small", "middle")
-    yield text(8, along.end - 14, y_name, "name")
-    yield text(across.end, along.start + 36, x_name, "name", "end")
+    yield text(8, along.end - 14, y_name, "small")
+    yield text(across.end, along.start + 36, x_name, "small", "end")
 
 
 def _band(line: Line, at: Sequence[float], across: Axis, along: Axis) -> str:

@@ -75,18 +75,15 @@ def slope(x: Sequence[Floats], y: Sequence[Floats]) -> Interval:
     return estimate(_moments(x, y), lambda sums: sums[:, 0] / sums[:, 1])
 
 
-def relative_slope_apart(
-    x: Sequence[Floats], y: Sequence[Floats], other: Sequence[Floats]
-) -> Interval:
-    """The slope of `y` over its mean level minus the same of `other`, on the same points."""
-    levels = np.array(
-        [(row.sum(), beside.sum(), len(row)) for row, beside in zip(y, other, strict=True)]
-    )
+def slowed(x: Sequence[Floats], y: Sequence[Floats], other: Sequence[Floats]) -> Interval:
+    """By what share the slope of `y` over its own mean level is less than that of `other` over its
+    own, on the same points: 0 if it is as steep, 1 if it is flat, below 0 if it is steeper."""
+    levels = np.array([(row.sum(), beside.sum()) for row, beside in zip(y, other, strict=True)])
     sums = np.concatenate([_moments(x, y), _moments(x, other), levels], 1)
 
     def of(sums: Floats) -> Floats:
-        own, spread, others, _, level, other_level, points = sums.T
-        found: Floats = (own / level - others / other_level) * points / spread
+        own, _, others, _, level, other_level = sums.T
+        found: Floats = 1 - (own / level) / (others / other_level)
         return found
 
     return estimate(sums, of)

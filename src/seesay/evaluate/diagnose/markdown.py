@@ -80,7 +80,7 @@ def _said(claim: Claim) -> str:
         return claim.unable or "not defined here"
     side = "above" if claim.above else "below"
     manner = f" ({claim.manner})" if claim.manner else ""
-    return f"{wording.interval(claim.figure)}, to lie {side} {claim.bound:g}{manner}"
+    return f"{wording.interval(claim.figure)}, to lie {side} {wording.bound(claim)}{manner}"
 
 
 def _clean(text: str) -> str:

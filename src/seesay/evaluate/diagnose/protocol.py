@@ -15,7 +15,7 @@ from seesay.evaluate.diagnose.store import finite
 from seesay.grounding import Vocabulary
 from seesay.vlm import BUNDLED, PROMPT, VLM
 
-PICTURES, ASKED_PICTURES = 200, 64
+PICTURES, ASKED_PICTURES = 200, 128
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from seesay.evaluate.diagnose.figures import (
     too_few_pictures,
 )
 from seesay.evaluate.diagnose.reading import Batch, Taker
-from seesay.evaluate.diagnose.wording import columns, interval, layers, number
+from seesay.evaluate.diagnose.wording import columns, interval, layers, number, percent
 from seesay.methods.eah import column_density, densest_head
 
 THRESHOLD, IMAGE_TOKENS = 0.002, 576  # the paper's, of methods.eah
@@ -121,7 +121,7 @@ def _grid(density: Floats, notes: Sequence[Mapping[str, Any]]) -> Part:
                 layers(density.shape[1]),
                 mean_curve(density.mean(2)),
                 mean_curve(density.max(2)),
-                [f"{value:.0%}" for value in acts.mean(0)],
+                [f"{percent(value)}" for value in acts.mean(0)],
             ),
         ),
         draw.grid("Share of patches that are sinks", share),
@@ -204,12 +204,12 @@ def _advice(
     head, times = heads.most_common(1)[0]
     acts = 1 - heads[-1] / len(notes)
     threshold = THRESHOLD * IMAGE_TOKENS / float(image.mean())
-    which = f"head {head} in {times / len(notes):.0%}" if head >= 0 else "no head in most"
+    which = f"head {head} in {percent(times / len(notes))}" if head >= 0 else "no head in most"
     even = float(np.mean([one["even"] for one in notes]))
     reason = (
         f"the shallow layer with the densest sinks (the paper's is 1), EAH's threshold for "
         f"{image.mean():.0f} image tokens, or {number(threshold / even)} even shares. "
-        f"EAH would act in {acts:.0%} of these pictures and take {which} of them. "
+        f"EAH would act in {percent(acts)} of these pictures and take {which} of them. "
         f"There {interval(mean(density.max(2)[:, layer]))} of the patches are sinks of the "
         "densest head"
     )

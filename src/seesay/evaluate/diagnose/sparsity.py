@@ -22,7 +22,7 @@ from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
 from seesay.evaluate.diagnose.figures import mean, mean_curve, too_few_pictures
 from seesay.evaluate.diagnose.reading import Batch, Taker
 from seesay.evaluate.diagnose.selections import selections
-from seesay.evaluate.diagnose.wording import columns, interval, layers
+from seesay.evaluate.diagnose.wording import columns, interval, layers, percent
 from seesay.models import ModelView
 
 KEPT = (0.75, 0.5, 0.35)
@@ -65,7 +65,7 @@ def _sorted(notes: Sequence[Mapping[str, Any]]) -> Part:
     curve = np.array([one["curve"] for one in notes]).mean(1)  # (pictures, grid)
     claim = Claim(
         "attention is sparse",
-        f"share of the tokens in sight that holds {HELD:.0%} of the attention, mean over layers",
+        f"share of the tokens in sight that holds {percent(HELD)} of the attention, mean of layers",
         mean(held.mean(1)),
         bound=0.5,
         above=False,
@@ -77,9 +77,9 @@ def _sorted(notes: Sequence[Mapping[str, Any]]) -> Part:
         "How much the most attended tokens hold",
         "Sort the tokens in sight by the attention they get: the curve says how much the first "
         "10 %, 20 %, ... of them hold together (mean of all heads and layers). Even attention "
-        f"would be a straight line. Attention counts as sparse here if {HELD:.0%} of it lies on "
-        "less than half of the tokens. The table gives that share for each layer.",
-        Numbers(("layer", f"share of tokens that holds {HELD:.0%}"), by_layer),
+        f"would be a straight line. Attention counts as sparse here if {percent(HELD)} of it lies "
+        "on less than half of the tokens. The table gives that share for each layer.",
+        Numbers(("layer", f"share of tokens that holds {percent(HELD)}"), by_layer),
         draw.curves(
             "Sorted attention",
             [draw.Line("attention held", found), draw.Line("if even", draw.plain(GRID), "#8a8f98")],
@@ -130,7 +130,7 @@ def _sinks(notes: Sequence[Mapping[str, Any]]) -> Part:
         Counter(one["which"][layer] for one in notes).most_common(1)[0]
         for layer in range(level.shape[1])
     ]
-    which = [f"“{token}” in {times / len(notes):.0%}" for token, times in usual]
+    which = [f"“{token}” in {percent(times / len(notes))}" for token, times in usual]
     found = mean_curve(level)
     return Part(
         "Sinks among the text",
@@ -158,7 +158,7 @@ def _dropped(texts: Captions) -> Part:
     weights = {_label(name, middle): 1 / len(others) for name in others}
     claim = Claim(
         "choosing without regard to what saw the picture invents more",
-        f"CHAIR_I (points) with {middle:.0%} of the prompt kept: mean of {', '.join(others)} "
+        f"CHAIR_I (points) with {percent(middle)} of the prompt kept: mean of {', '.join(others)} "
         f"minus {names[-1]}",
         texts.combined({**weights, _label(names[-1], middle): -1.0}),
         unable=too_few_pictures(texts.pictures),
@@ -166,7 +166,7 @@ def _dropped(texts: Captions) -> Part:
     plain = texts.chair(PLAIN), texts.recall(PLAIN)
     rows = [["plain", "100 %", *map(interval, plain)]]
     rows += [
-        [name, f"{keep:.0%}", interval(chair[name][k]), interval(recall[name][k])]
+        [name, f"{percent(keep)}", interval(chair[name][k]), interval(recall[name][k])]
         for name in names
         for k, keep in enumerate(KEPT)
     ]
@@ -181,6 +181,7 @@ def _dropped(texts: Captions) -> Part:
             draw.plain([plain[1].value, *(one.value for one in recall[name])]),
             colour,
             dashed=True,
+            key=False,
         )
         for name, colour in zip(names, draw.COLOURS, strict=False)
     ]

@@ -12,8 +12,9 @@ MISSING = "–"
 READING = (
     "Every section asks whether something that a paper observed is also there in this model, on "
     "these pictures. An observation holds here if the whole 95 % interval of its figure lies on "
-    "the side that the paper saw; otherwise it does not hold here: either there is no sign of it, "
-    "or it is the other way round. Where there are too few pictures or words, nothing is told. "
+    "the side that the paper saw; otherwise it does not hold here: clearly not, if all of the "
+    "interval lies on the other side, else for want of evidence. Where there are too few "
+    "pictures or words, nothing is told. "
     "That an observation holds does not mean that the paper's method helps: measure that with "
     "seesay evaluate."
 )
@@ -51,8 +52,17 @@ def sentence(claim: Claim) -> str:
     side = "above" if claim.above else "below"
     return (
         f"{says}: {claim.verdict}{manner}. {claim.what[0].upper()}{claim.what[1:]}: "
-        f"{interval(claim.figure)}, to lie {side} {claim.bound:g}."
+        f"{interval(claim.figure)}, to lie {side} {bound(claim)}."
     )
+
+
+def bound(claim: Claim) -> str:
+    """What a claim's figure is held against."""
+    return f"{claim.bound:g}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def layers(count: int) -> list[str]:
