@@ -43,6 +43,12 @@ def _family(name: str) -> Family:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _no_calibrations_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests see what is shipped, whatever has been calibrated on this machine."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     """Tiny tensors: threads cost more than they bring."""
     torch.set_num_threads(1)
