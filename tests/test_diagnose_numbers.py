@@ -119,6 +119,13 @@ def test_the_logit_lens_reads_the_models_hidden_states(reading) -> None:
         for k, token in enumerate(own):
             entry = TEXTS[picture][token]
             near(notes[picture]["sure"][k][layer], shares[:, entry].max().item())
+            foreign = [
+                shares[:, TEXTS[p][t]].max().item()
+                for p, at in enumerate(WORDS)
+                for t in at
+                if p != picture and TEXTS[p][t] not in {TEXTS[picture][x] for x in own}
+            ]
+            near(notes[picture]["others"][k][layer], np.mean(foreign))
             hits = (shares.argmax(-1) == entry).float().mean().item()
             near(notes[picture]["reads"][k][layer], hits)
 

@@ -83,10 +83,8 @@ class Distances(Taker):
     def __init__(self, batch: Batch) -> None:
         super().__init__(batch)
         rows, width = batch.ids.shape
-        distance = torch.arange(width)[:, None] - torch.arange(width)[None]
-        bins = (distance.clamp(min=1).float().log2() * HALVES + 1e-4).floor().long()
-        self.bins = bins.to(batch.ids.device)
-        self.far = torch.zeros(rows, int(bins.max()) + 1)
+        self.columns = torch.arange(width, device=batch.ids.device)
+        self.far = torch.zeros(rows, int(_bins(self.columns[-1:])) + 1)
         self.pairs = torch.zeros_like(self.far)
 
     def take_text(self, layer: int, steps: range, weights: Tensor) -> None:
@@ -94,7 +92,7 @@ class Distances(Taker):
         at = slice(first + steps.start, first + steps.stop)
         own = weights.mean(1) * batch.visible[:, at, None] / batch.view.n_layers
         counted = batch.predicts(steps)[..., None] & batch.image[:, None]
-        bins = self.bins[at].expand_as(own).flatten(1)
+        bins = _bins(self.columns[at, None] - self.columns).expand_as(own).flatten(1)
         self.far += _summed(own * counted, bins, self.far.shape[1])
         if layer == 0:
             self.pairs += _summed(counted.float(), bins, self.far.shape[1])
@@ -102,6 +100,10 @@ class Distances(Taker):
     def results(self) -> list[dict[str, Any]]:
         rows = zip(self.far.tolist(), self.pairs.tolist(), strict=True)
         return [{"far": far, "pairs": pairs} for far, pairs in rows]
+
+
+def _bins(distance: Tensor) -> Tensor:
+    return (distance.clamp(min=1).float().log2() * HALVES + 1e-4).floor().long()
 
 
 def _summed(values: Tensor, bins: Tensor, count: int) -> Tensor:

@@ -50,13 +50,16 @@ class Lens(Taker):
     """What image tokens read as, layer by layer, under the logit lens.
 
     Notes, by word: `reads` (layers,) the share of the picture's tokens whose likeliest vocabulary
-    entry is the word's first token; `sure` (layers,) the largest probability of it among them.
+    entry is the word's first token; `sure` (layers,) the largest probability of it among them;
+    `others` (layers,) the mean of the same largest probability over the words said of the batch's
+    other pictures and not of this one: what a model's favourite words get anywhere. NaN, written
+    as null, where there are none.
     """
 
     def __init__(self, batch: Batch) -> None:
         super().__init__(batch)
         shape = len(batch.words[0]), batch.view.n_layers
-        self.reads, self.sure = torch.zeros(shape), torch.zeros(shape)
+        self.reads, self.sure, self.others = (torch.zeros(shape) for _ in range(3))
 
     def take_state(self, layer: int, hidden: Tensor) -> None:
         rows, _, ids = self.batch.words
@@ -65,17 +68,19 @@ class Lens(Taker):
             if not len(own):
                 continue
             states = hidden[row][self.batch.image[row].to(hidden.device)]
-            reads, sure = torch.zeros(len(own)), torch.zeros(len(own))
+            reads, loudest = torch.zeros(len(own)), torch.zeros(len(ids))
             for chunk in torch.split(states, _AT_ONCE):
                 shares = self.batch.view.read_hidden(chunk).float().softmax(-1)
                 hits = shares.argmax(-1)[:, None] == ids[own]
                 reads += hits.sum(0).cpu()
-                sure = torch.maximum(sure, shares[:, ids[own]].amax(0).cpu())
-            self.reads[own.cpu(), layer] = reads / len(states)
-            self.sure[own.cpu(), layer] = sure
+                loudest = torch.maximum(loudest, shares[:, ids].amax(0).cpu())
+            foreign = ((rows != row) & ~torch.isin(ids, ids[own])).cpu()
+            own = own.cpu()
+            self.reads[own, layer] = reads / len(states)
+            self.sure[own, layer] = loudest[own]
+            self.others[own, layer] = loudest[foreign].mean()
 
     def results(self) -> list[dict[str, Any]]:
-        pairs = zip(
-            self.batch.by_picture(self.reads), self.batch.by_picture(self.sure), strict=True
-        )
-        return [{"reads": reads, "sure": sure} for reads, sure in pairs]
+        parts = (self.reads, self.sure, self.others)
+        rows = zip(*map(self.batch.by_picture, parts), strict=True)
+        return [dict(zip(("reads", "sure", "others"), row, strict=True)) for row in rows]

@@ -106,19 +106,21 @@ def _added(words: Words, notes: Sequence[Any]) -> Part:
 
 
 def _refined(words: Words, notes: Sequence[Any]) -> Part:
-    reads, sure = stacked(notes, "reads"), stacked(notes, "sure")
+    reads, sure, others = (stacked(notes, name) for name in ("reads", "sure", "others"))
     count = sure.shape[1]
     half = count // 2
-    rises = sure[:, half:].mean(1) - sure[:, :half].mean(1) if half else sure[:, 0] * 0
+    more = sure - others
+    rises = more[:, half:].mean(1) - more[:, :half].mean(1) if half else more[:, 0] * 0
     claim = Claim(
         "patches come to mean the object as layers go on (semantic refinement)",
-        "probability of the word at the patch that says it loudest, later half of the layers minus "
-        "earlier half",
+        "probability of the word at the patch that says it loudest, less that of words said of "
+        "other pictures, later half of the layers minus earlier half",
         words.curve(rises[:, None])[0],
         unable=too_few_pictures(len(set(words.owner.tolist()))),
     )
     curves = {
         "probability of the word at its loudest patch": words.curve(sure),
+        "the same of words said of other pictures": words.curve(others),
         "share of patches that say the word": words.curve(reads),
     }
     lines = [
@@ -127,7 +129,9 @@ def _refined(words: Words, notes: Sequence[Any]) -> Part:
     return Part(
         "What the patches themselves say",
         "If each patch of the picture had to name a word after each layer (the logit lens), would "
-        "it name the object that the text names? Both curves go from 0 to 1.",
+        "it name the object that the text names? All curves go from 0 to 1. A model's favourite "
+        "words are likely anywhere, so the same is asked of words that were said of other pictures "
+        "and not of this one: only what lies above them comes from the picture.",
         Numbers(("layer", *curves), columns(layers(count), *curves.values())),
         draw.curves("Patches that read as the object", lines, y_name="agreement"),
         (claim,),
@@ -226,12 +230,15 @@ def suggestion(words: Words, var: Floats, n_layers: int) -> tuple[str, str]:
     best, _, _ = fitting.layer_range(cases)
     plain, held = words.auroc(scores), words.auroc(scores, controlled=True)
     reason = (
-        "the layers whose attention on the picture tells true from invented words best; AUROC on "
-        f"pictures that had no part in the choice {interval(plain)}, within the mention's number "
-        f"{interval(held)}"
+        f"layers {best[0]} to {best[1]}, whose attention on the picture tells true from invented "
+        f"words best, have an AUROC of {interval(plain)} on pictures that had no part in the "
+        f"choice, and of {interval(held)} within the mention's number"
     )
     if held.low <= 0.5:
-        reason += ", which is no better than a coin: no range stands out"
+        reason = (
+            f"the paper's range by depth, since none stands out: {reason}, no better than a coin"
+        )
+        return _method(svar_layers(n_layers)), reason
     return _method(best), reason
 
 
