@@ -120,7 +120,8 @@ class Seen:
         """This text as `seesay.show` takes it."""
         from seesay.show.account import Account
 
-        return Account(self.method, self.text, self.mentions, self.seconds, self.ended, self.acted)
+        told = (self.text, self.mentions, self.seconds, self.ended, self.acted)
+        return Account(self.method, *told, self.withheld)
 
     def save(self, path: str | Path) -> Path:
         """Write a report: one self-contained HTML page with picture, marked text and protocol.

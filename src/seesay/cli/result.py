@@ -32,6 +32,8 @@ def show(seen: Seen, as_json: bool, report: Path | None, growing: Growing | None
         parts: list[RenderableType] = []
         if not there_already:
             parts.append(terminal.marked(account, seen.present))
+        if seen.withheld:
+            parts.append(terminal.unsaid(account, seen.present))
         if seen.doubtful:
             parts.append(terminal.doubt_table(account, seen.present))
         if seen.present is not None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seesay.grounding import Mention
+    from seesay.grounding.withheld import Withheld
     from seesay.sights import Sight
 
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class Account:
     """One text about a picture. `label` says who wrote it (a method, a model); `ended` is False
     where the text was cut at its token limit. `seconds` is None where nobody measured, `acted` (the
-    share of steps in which a gated method acted) without a gate."""
+    share of steps in which a gated method acted) without a gate. `withheld` is what was thought and
+    not said."""
 
     label: str
     text: str
@@ -25,6 +27,7 @@ class Account:
     seconds: float | None = None
     ended: bool = True
     acted: float | None = None
+    withheld: Sequence[Withheld] = ()
 
 
 @dataclass(frozen=True)

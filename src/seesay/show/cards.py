@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seesay.grounding import Mention
+from seesay.grounding.withheld import Withheld
 from seesay.show import meaning
 from seesay.show.account import Account, Panel, Piece, is_invented, pieces, repeats
 from seesay.show.curve import curve
@@ -49,12 +50,14 @@ class Card:
 @dataclass(frozen=True, eq=False)
 class Told:
     """One account as the page shows it: its text in pieces, those that name an object with a card.
-    `same` is the label of an earlier account that says the same; scores may differ."""
+    `same` is the label of an earlier account that says the same; scores may differ. `unsaid` is
+    what was thought and not said, with cards too."""
 
     id: str
     account: Account
     same: str | None
     words: Sequence[tuple[Piece, Card | None]]
+    unsaid: Sequence[tuple[Withheld, Card]] = ()
 
     @property
     def cards(self) -> list[Card]:
@@ -121,24 +124,28 @@ def _shown(panel: Panel, number: str) -> Shown:
 
 
 def _told(account: Account, same: str | None, panel: Panel, number: str) -> Told:
-    mentions = list(account.mentions)
+    unsaid = [one.mention for one in account.withheld]
+    mentions = [*account.mentions, *unsaid]
+    names = [f"word-{number}-{k}" for k in range(1, len(account.mentions) + 1)]
+    names += [f"unsaid-{number}-{k}" for k in range(1, len(unsaid) + 1)]
     curves = [mention.layers for mention in mentions]
     known = [value for values in curves if values for value in values if math.isfinite(value)]
-    words: list[tuple[Piece, Card | None]] = []
-    k = 0
-    for piece in pieces(account, panel.present):
-        if (mention := piece.mention) is None:
-            words.append((piece, None))
-            continue
+    cards = []
+    for k, (name, mention) in enumerate(zip(names, mentions, strict=True)):
         own, others = curves[k], [c for i, c in enumerate(curves) if c and i != k]
-        k += 1
         card = Card(
-            id=f"word-{number}-{k}",
+            id=name,
             mention=mention,
             invented=None if panel.present is None else is_invented(mention, panel.present),
             facts=meaning.facts(mention.scores),
             heat=_heat(mention),
             curve=curve(own, others, max(known, default=1.0)) if own else "",
         )
-        words.append((piece, card))
-    return Told(f"text-{number}", account, same, words)
+        cards.append(card)
+    following = iter(cards)
+    words = [
+        (piece, None if piece.mention is None else next(following))
+        for piece in pieces(account, panel.present)
+    ]
+    thoughts = list(zip(account.withheld, following, strict=True))
+    return Told(f"text-{number}", account, same, words, thoughts)

@@ -32,6 +32,8 @@ def panel(shown: Panel, *, doubts: bool = True) -> Group:
         if same is not None:
             continue
         parts.append(Padding(marked(account, shown.present), (0, 0, 0, 4), expand=False))
+        if account.withheld:
+            parts.append(Padding(unsaid(account, shown.present), (0, 0, 0, 4), expand=False))
         if doubts and any(mention.doubtful for mention in account.mentions):
             parts.append(Padding(doubt_table(account, shown.present), (0, 0, 0, 4), expand=False))
     if shown.note:
@@ -55,6 +57,16 @@ def marked(account: Account, present: frozenset[str] | None = None) -> Text:
     if not account.ended:
         text.append(" … (cut at the token limit)", style="dim")
     return text
+
+
+def unsaid(account: Account, present: frozenset[str] | None = None) -> Text:
+    """A line for each word that was thought and not said, and why."""
+    lines = []
+    for one in account.withheld:
+        wrong = is_invented(one.mention, present)
+        truth = "" if present is None else " (not there)" if wrong else " (it is there)"
+        lines.append(f"{printable(str(one))}{truth}")
+    return Text("\n".join(lines), style="dim")
 
 
 def there(present: frozenset[str]) -> Text:

@@ -14,7 +14,7 @@ from seesay.show.svg import AFTER, INK, SOFT, clean, document, text
 
 TITLES: Final = {"kept": "habit-keeping scenes", "broken": "habit-breaking scenes"}
 _WIDTH, _HEIGHT, _GAP = 1040, 380, 70
-_LEFT, _TOP = 56, 66
+_LEFT, _TOP = 56, 92
 _RADIUS: Final = 6.0
 # Okabe and Ito's colours, safe for colour-blind readers.
 _COLOURS: Final = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b79f00", "#7f3c8d")
@@ -60,14 +60,14 @@ def _panel(
     x = Axis.over([low, *recalls], left, left + wide, 0.05)
     x = Axis(low - 0.5, x.high, x.start, x.end)
     y = Axis.over([0.0, *(p.value("CHAIR_I") for p in points)], _TOP + _HEIGHT, _TOP, 0.06)
-    yield text(left, _TOP - 14, title, "head")
+    yield text(left, _TOP - 26, title, "head")
     for tick in y.ticks():
         yield f'<path d="M{left} {y.at(tick):.1f}h{wide:.1f}" class="rule"/>'
         yield text(left - 6, y.at(tick) + 4, f"{tick:g}", "small", "end")
     for tick in x.ticks():
         yield text(x.at(tick), _TOP + _HEIGHT + 18, f"{tick:g}", "small", "middle")
     yield text(left + wide, _TOP + _HEIGHT + 34, "recall, %", "small", "end")
-    yield text(left, _TOP + 4, "CHAIR_I, %", "small")
+    yield text(left, _TOP - 8, "CHAIR_I, %", "small")
     for name, dash in ((CUT, "2 3"), (BY_PROBABILITY, "6 4")):
         yield _line(_inside(its.curves[name], x, y), SOFT, dash)
     for (name, rival), colour in zip(its.rivals.items(), _COLOURS, strict=True):
