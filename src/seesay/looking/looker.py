@@ -169,7 +169,8 @@ def _remains(reading: Reading, left: Left) -> Reading:
     moved = [(k, left.moved(_bare(reading.text, t.span))) for k, t in enumerate(reading.tokens)]
     kept = [(k, span) for k, span in moved if span is not None]
     places = [k for k, _ in kept]
-    return Reading(
+    return replace(
+        reading,
         text=left.text,
         tokens=tuple(reading.tokens[k]._replace(span=span) for k, span in kept),
         mentions=tuple(
@@ -177,8 +178,6 @@ def _remains(reading: Reading, left: Left) -> Reading:
             for mention in reading.mentions
             if (span := left.moved(mention.span)) is not None
         ),
-        ended=reading.ended,
-        acted=reading.acted,
     )
 
 

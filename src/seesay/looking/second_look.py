@@ -54,8 +54,18 @@ class SecondLook:
 
     @property
     def remark(self) -> str:
-        """What was used in the place of what was asked for, "" if nothing."""
-        return "" if self.looker is None else self.looker.remark
+        """What differs from what was asked for or calibrated, "" if nothing."""
+        if self.looker is None:
+            return ""
+        calibration, remarks = self.looker.calibration, [self.looker.remark]
+        if calibration is not None and self.looker.look.evidence != "self-check":
+            others = sorted({its.name for its in self.words} - {calibration.vocabulary})
+            if others:
+                remarks.append(
+                    f"the calibration was made with the words of {calibration.vocabulary!r}, not "
+                    f"of {', '.join(map(repr, others))}"
+                )
+        return "; ".join(filter(None, remarks))
 
     @property
     def method(self) -> Stack:
