@@ -260,7 +260,7 @@ class _Batch:
 # A method moves the scores themselves: Attention Lens raises every SVAR, for instance.
 _UNDER_A_METHOD = "the method's own effect on the scores is not allowed for"
 # Measured in docs/grounding.md: another's wording costs each word probability, true or not.
-_ON_A_GIVEN_TEXT = "made for the model's own texts; in another's all words look less likely to it"
+_ON_A_GIVEN_TEXT = "of a given text: self-check alone, and ranks where nothing was asked"
 
 
 @lru_cache

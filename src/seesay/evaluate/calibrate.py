@@ -16,7 +16,7 @@ from seesay import toy
 from seesay.answering import versions
 from seesay.asking import OnToken
 from seesay.errors import InputError
-from seesay.evaluate.fitting import CHECKED, SINGLE, Case, fit, layer_range
+from seesay.evaluate.fitting import ASKED, CHECKED, SINGLE, Case, fit, layer_range
 from seesay.grounding import Calibration, Vocabulary
 from seesay.pictures import Picture, open_picture
 from seesay.seen import Seen
@@ -149,6 +149,7 @@ def calibrate(
         invented=invented,
         single=fit(cases, SINGLE, there)[0],
         checked=fit(cases, CHECKED, there)[0] if asks else None,
+        asked=fit(cases, ASKED, there)[0] if asks else None,
         versions=versions(),
     )
 

@@ -1,8 +1,8 @@
 """From the scores of words whose truth is known to a calibration's numbers; numpy only.
 
 Everything that a calibration says of itself is measured out of fold: pictures are dealt into folds,
-and a word's risk is given by weights that its picture had no part in. (The range of SVAR's layers is
-chosen once, from all of them.)
+and a word's risk is given by weights that its picture had no part in. (The range of SVAR's layers
+is chosen once, from all of them.)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ Truths = NDArray[np.bool_]
 
 SINGLE = ("logprob", "entropy", "svar", "svar_own", "text_attention", "position")
 CHECKED = (*SINGLE, "self_check")
+ASKED = ("self_check",)
 FOLDS = 5
 RIDGE = 1.0
 _RESAMPLES = 2000

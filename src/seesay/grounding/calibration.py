@@ -123,7 +123,8 @@ class Calibration(BaseModel):
         layers: SVAR's range, both ends included; `layers_auroc` its AUROC, cross-validated.
         by_layer: AUROC of each layer's attention on the image.
         made_from, pictures, words, invented: the data.
-        single: on the scores of the text's own pass; `checked`: with self-check.
+        single: on the scores of the text's own pass; `checked`: with self-check; `asked`: on
+            self-check alone, for texts that another wrote.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -142,6 +143,7 @@ class Calibration(BaseModel):
     invented: int = Field(ge=1)
     single: Logistic
     checked: Logistic | None = None
+    asked: Logistic | None = None
     versions: dict[str, str]
 
     @model_validator(mode="after")
@@ -157,9 +159,16 @@ class Calibration(BaseModel):
             f"({self.made_from})"
         )
 
-    def logistic(self, scores: Mapping[str, float]) -> Logistic:
-        """The model that fits what is known of a word."""
-        return self.checked if self.checked and "self_check" in scores else self.single
+    def logistic(self, scores: Mapping[str, float], given: bool = False) -> Logistic | None:
+        """The model that fits what is known of a word.
+
+        Args:
+            given: whether another wrote the text. Its wording makes every word unlikely, so only
+                the model's own answer counts; None where it was not asked.
+        """
+        if "self_check" not in scores:
+            return None if given else self.single
+        return (self.asked if given else self.checked) or (None if given else self.single)
 
     def text(self) -> str:
         return self.model_dump_json(by_alias=True, indent=1) + "\n"

@@ -30,13 +30,14 @@ class Token(NamedTuple):
 class Reading:
     """A generated text, its tokens up to the end-of-text token (left out), and its object words.
     `ended` is whether the model ended it, `acted` the share of its steps in which a gated method
-    acted (None without a gate)."""
+    acted (None without a gate), `given` whether another wrote the text."""
 
     text: str
     tokens: tuple[Token, ...]
     mentions: tuple[Mention, ...]
     ended: bool
     acted: float | None = None
+    given: bool = False
 
 
 def read(
@@ -74,13 +75,14 @@ def read(
             words.append(word)
             firsts.append(wrote.start)
             scores.append(score_word(record, row, wrote, layers, aggregate))
-    mentions = weigh(text, words, firsts, scores, calibration)
+    mentions = weigh(text, words, firsts, scores, calibration, given is not None)
     return Reading(
         text,
         tokens,
         tuple(_looked(mention, record, row, cells) for mention in mentions),
         ended=length < len(ids),
         acted=None if record.acted is None else float(record.acted[row].nanmean()),
+        given=given is not None,
     )
 
 
@@ -98,7 +100,8 @@ def checked(
         for m in mentions
     ]
     words = [Word(m.name, *m.span) for m in mentions]
-    weighed = weigh(reading.text, words, [m.token for m in mentions], scores, calibration)
+    tokens = [m.token for m in mentions]
+    weighed = weigh(reading.text, words, tokens, scores, calibration, reading.given)
     kept = zip(weighed, mentions, strict=True)
     again = tuple(
         replace(now, layers=m.layers, own_layers=m.own_layers, heatmap=m.heatmap) for now, m in kept

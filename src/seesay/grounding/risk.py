@@ -85,25 +85,26 @@ def weigh(
     tokens: Sequence[int],
     scores: Sequence[Mapping[str, float]],
     calibration: Calibration | None,
+    given: bool = False,
 ) -> tuple[Mention, ...]:
-    """Mentions with their risks; `words`, `tokens` and `scores` run in parallel."""
+    """Mentions with their risks; `words`, `tokens` and `scores` run in parallel.
+
+    Args:
+        given: whether another wrote the text; without self-check its words are ranked.
+    """
     known = [{**score, "position": float(k)} for k, score in enumerate(scores)]
     firsts: dict[str, int] = {}
     for k, word in enumerate(words):
         firsts.setdefault(word.name, k)
     first = [known[k] for k in firsts.values()]
-    if calibration is not None:
-        models = [calibration.logistic(score) for score in first]
-        weighed = [
-            (risk := model.risk(score), risk >= model.threshold)
-            for model, score in zip(models, first, strict=True)
-        ]
-    else:
-        logprobs = [score["logprob"] for score in first]
-        weighed = [
-            (1 - _place(logprob, logprobs), logprob < math.log(MARK_PROBABILITY))
-            for logprob in logprobs
-        ]
+    models = [calibration.logistic(score, given) if calibration else None for score in first]
+    logprobs = [score["logprob"] for score in first]
+    weighed = [
+        (1 - _place(logprob, logprobs), logprob < math.log(MARK_PROBABILITY), False)
+        if model is None
+        else ((risk := model.risk(score)), risk >= model.threshold, True)
+        for model, score, logprob in zip(models, first, logprobs, strict=True)
+    ]
     by_name = dict(zip(firsts, weighed, strict=True))
     return tuple(
         Mention(
@@ -114,7 +115,7 @@ def weigh(
             scores=score,
             risk=by_name[word.name][0],
             doubtful=by_name[word.name][1],
-            calibrated=calibration is not None,
+            calibrated=by_name[word.name][2],
         )
         for word, token, score in zip(words, tokens, known, strict=True)
     )

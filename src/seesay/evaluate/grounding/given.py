@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from seesay.evaluate import detection
 from seesay.evaluate.calibrate import Known
 from seesay.evaluate.grounding.measure import (
     CHECKED_RISK,
+    GIVEN_RISK,
     RESAMPLES,
     RISK,
     Said,
@@ -26,7 +28,7 @@ from seesay.vlm import VLM
 
 ABSENT = 2
 """Objects a text that are not there."""
-SHOWN = (RISK, CHECKED_RISK, "self_check", "logprob", "svar", "svar_own")
+SHOWN = (GIVEN_RISK, RISK, CHECKED_RISK, "self_check", "logprob", "svar", "svar_own")
 
 
 def text_of(known: Known) -> str:
@@ -44,14 +46,17 @@ def given(vlm: VLM, pictures: Sequence[Known]) -> list[Said]:
     Raises:
         InputError: a model without calibration, or without one for checked words.
     """
-    if vlm.calibration is None or vlm.calibration.checked is None:
+    known = vlm.calibration
+    if known is None or known.checked is None or known.asked is None:
         raise InputError(f"{vlm.id} has no calibration with self-check to measure")
-    single, checked = vlm.calibration.single, vlm.calibration.checked
     return [
-        word
-        for known in pictures
+        replace(word, scores={**word.scores, GIVEN_RISK: known.asked.risk(word.scores)})
+        for picture in pictures
         for word in words_of(
-            known, vlm.audit(known.picture, text_of(known), self_check=True), single, checked
+            picture,
+            vlm.audit(picture.picture, text_of(picture), self_check=True),
+            known.single,
+            known.checked,
         )
     ]
 
@@ -62,17 +67,17 @@ def section(words: Sequence[Said], texts: int) -> Iterator[str]:
     yield "\n## Texts that another wrote\n"
     yield (
         f"{texts} lists, “There is a fork, a cup, ...”, of each scene's objects and {ABSENT} that "
-        f"are not there ({share:.0%} of the {len(words)} words), audited. The risks were made for "
-        "the model's own captions. Another's wording costs every word probability, true or not: so "
-        "read the order, not the number, and ask (`--self-check`), which does not look at the "
-        "wording.\n"
+        f"are not there ({share:.0%} of the {len(words)} words), audited. Another's wording costs "
+        "every word probability, true or not, so the risks made for the model's own captions mean "
+        "little here: an audit's risk rests on self-check alone, which does not look at the "
+        "wording, and without it words are ranked.\n"
     )
     rows = []
     for name in SHOWN:
         values, kept = doubt(words, name)
         truth, pictures = truths(kept), [word.picture for word in kept]
         area = detection.auroc(values, truth, pictures, resamples=RESAMPLES)
-        mean = f"{np.mean(values):.2f}" if name in (RISK, CHECKED_RISK) else ""
+        mean = f"{np.mean(values):.2f}" if name in (GIVEN_RISK, RISK, CHECKED_RISK) else ""
         rows.append(f"| `{name}` | {_in(area)} | {mean} |")
     yield "| score | AUROC | mean risk said |\n| --- | --- | --- |\n" + "\n".join(rows)
 

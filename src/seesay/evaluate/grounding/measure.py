@@ -30,6 +30,7 @@ LAST_BIN = 5
 """Objects named sixth or later share a bin."""
 
 RISK, CHECKED_RISK, DEPTH_SVAR = "risk", "risk, checked", "svar, by depth"
+GIVEN_RISK = "risk, as audited"
 ASKED = ("self_check", CHECKED_RISK)
 """Scores that take more than the caption's own pass."""
 
@@ -209,7 +210,7 @@ def names(words: Sequence[Said]) -> list[str]:
 
 def doubt(words: Sequence[Said], name: str) -> tuple[Floats, list[Said]]:
     """A score turned so that high means doubt, and the words that have it."""
-    sign = 1 if DOUBTFUL_HIGH.get(name, name in (RISK, CHECKED_RISK)) else -1
+    sign = 1 if DOUBTFUL_HIGH.get(name, name in (RISK, CHECKED_RISK, GIVEN_RISK)) else -1
     kept = [word for word in words if math.isfinite(word.scores.get(name, math.nan))]
     return np.array([sign * word.scores[name] for word in kept]), kept
 
