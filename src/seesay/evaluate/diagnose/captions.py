@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from seesay.evaluate.diagnose.asking import COUNTS
-from seesay.evaluate.diagnose.content import Told
 from seesay.evaluate.diagnose.diagnosis import Evidence
 from seesay.evaluate.diagnose.figures import Floats, estimate
 from seesay.evaluate.statistics import Interval
@@ -79,8 +78,3 @@ def line_weights(x: Sequence[float]) -> list[float]:
     squares)."""
     away = np.array(x, float) - float(np.mean(x))
     return [float(one) for one in away / (away**2).sum()]
-
-
-def spoken_of(told: Sequence[Told]) -> int:
-    """How many of these pictures have known objects."""
-    return sum(one.present is not None for one in told)

@@ -119,7 +119,7 @@ class Finding:
 
     Attributes:
         name, title, question, paper: of the diagnosis.
-        parts: its figures; the first claim of the first part that has one is its headline.
+        parts: its figures.
         advice: what may be done with it, such as a method with its settings, and why.
         remarks: what a reader of the figures must know.
         skipped: why there is nothing; empty where there is.

@@ -14,8 +14,8 @@ from seesay.evaluate.statistics import Interval
 from seesay.show import svg
 from seesay.show.svg import AFTER, BEFORE, INK, clean, number, text
 
-WIDTH = 440
-_LEFT, _RIGHT, _TOP, _HIGH = 58, 14, 30, 190
+WIDTH = 380
+_LEFT, _RIGHT, _TOP, _HIGH = 52, 12, 30, 180
 GREEN, PURPLE, GREY, GOLD = "#1f7a4d", "#7b3294", "#8a8f98", "#c98a12"
 COLOURS = (BEFORE, AFTER, GREEN, PURPLE, GOLD, GREY, INK)
 

@@ -182,7 +182,7 @@ def on_the_picture(evidence: Evidence, told: list[Told], layer: int) -> Part | N
     taker = _Maps(batch, layer)
     read(batch, [taker])
     heads = min(_MOST_HEADS, batch.view.n_heads)
-    side, gap = 96.0, 10.0
+    side, gap = 82.0, 10.0
     body, y, rows = "", 8.0, []
     for k, word in enumerate(pair):
         maps = taker.maps[k]

@@ -34,7 +34,7 @@ class Looks(Taker):
 
     def take_added(self, layer: int, added: Tensor) -> None:
         rows, tokens, ids = self.batch.words
-        states = added[rows, self.batch.length - 1 + tokens]
+        states = added[rows, self.batch.length - 1 + tokens].float()
         head: Any = self.batch.view.head
         logits = (states * head.weight[ids].to(states)).sum(-1)
         bias = getattr(head, "bias", None)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from seesay.engine import AnyMethod
+from seesay.engine import AnyMethod, Stack
 from seesay.evaluate.diagnose import draw
 from seesay.evaluate.diagnose.captions import PLAIN, Captions
 from seesay.evaluate.diagnose.concentration import GRID, HELD, SINK, TYPES, Sorted, TextSinks
@@ -38,8 +38,6 @@ class Sparsity(Diagnosis):
         return [Sorted(batch), TextSinks(batch)]
 
     def methods(self, view: ModelView) -> Mapping[str, AnyMethod]:
-        from seesay.engine import Stack
-
         found: dict[str, AnyMethod] = {PLAIN: Stack()}
         for keep in KEPT:
             found.update({_label(name, keep): one for name, one in selections(keep).items()})

@@ -14,9 +14,9 @@ READING = (
     "these pictures. An observation holds here if the whole 95 % interval of its figure lies on "
     "the side that the paper saw; otherwise it does not hold here: clearly not, if all of the "
     "interval lies on the other side, else for want of evidence. Where there are too few "
-    "pictures or words, nothing is told. "
-    "That an observation holds does not mean that the paper's method helps: measure that with "
-    "seesay evaluate."
+    "pictures or words, nothing is told. Of twenty such intervals one misses by chance. That an "
+    "observation holds does not mean that the paper's method helps: measure that with seesay "
+    "evaluate."
 )
 
 
