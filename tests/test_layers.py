@@ -14,7 +14,7 @@ LAYERS = [
     {"methods", "grounding", "show"},
     {"vlm", "asking", "answering", "looking", "seen", "pictures", "tracing", "watching"}
     | {"folder", "lensing"},
-    {"evaluate", "testing", "testing_texts"},
+    {"evaluate", "testing"},
     {"cli", "__main__", "integrations"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,17 +1,11 @@
-"""The contract that every method keeps, to run on your own: ``check_method(MyMethod())``.
-
-It needs no network and no accelerator: the bundled model and a random one with grouped heads serve.
-Each check either holds or raises `ContractError`; a way of decoding that a method declares in
-`Method.refuses` must indeed be refused, and every other one must be right.
-"""
+"""The contract of methods that act on steps: on models, in batches, under every way of decoding."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +15,7 @@ from seesay import toy
 from seesay.engine import REGISTRY, AnyMethod, Method, Stack, parse
 from seesay.engine.method import MODES
 from seesay.errors import EngineError, MethodError, SeesayError
-from seesay.loading import load_model
+from seesay.testing.contract import ContractError
 
 PROMPTS = ("Please describe this image in detail.", "Is there a fork in the image?", "Describe.")
 NEW_TOKENS = 8
@@ -29,65 +23,8 @@ NEW_TOKENS = 8
 _NEAR = 1e-5
 
 
-class ContractError(AssertionError):
-    """A method broke its contract; the message names the check and what was seen."""
-
-
-class Check(NamedTuple):
-    """One check's outcome: "held", or "refused: " or "stands aside: " and the reason."""
-
-    model: str
-    name: str
-    outcome: str
-
-
-def check_method(method: Method, model: Any = None, processor: Any = None) -> list[Check]:
-    """Run the contract on `method`.
-
-    Args:
-        method: the method with the settings to test; they should have an effect.
-        model, processor: what to run on; by default `offline_models`.
-
-    Returns the checks that held, and the ways of decoding that were refused as declared. A method
-    that acts on texts is tested through `VLM.describe`, see `testing_texts`.
-
-    Raises:
-        ContractError: a check failed.
-    """
-    models = {"given": (model, processor)} if model is not None else offline_models()
-    found = []
-    for name, (one, its_processor) in models.items():
-        if method.acts_on == "texts":
-            from seesay.testing_texts import Case
-
-            outcomes = Case(method, one, its_processor).outcomes()
-        else:
-            case = _Case(method, one, its_processor)
-            outcomes = chain.from_iterable(check(case) for check in _CHECKS)
-        found += [Check(name, *outcome) for outcome in outcomes]
-    return found
-
-
-def offline_models() -> dict[str, tuple[Any, Any]]:
-    """The bundled model, and a random one of its shape with two query heads to a key head."""
-    bundled, processor = load_model()
-    config = type(bundled.config).from_dict(bundled.config.to_dict())
-    config.text_config.num_key_value_heads = config.text_config.num_attention_heads // 2
-    state = torch.random.get_rng_state()
-    torch.manual_seed(0)
-    grouped = type(bundled)(config).eval().requires_grad_(False)
-    for parameter in grouped.parameters():
-        if parameter.dim() > 1:
-            parameter.normal_(0, 0.2)  # large enough that attention is far from uniform
-    torch.random.set_rng_state(state)
-    grouped.generation_config = bundled.generation_config
-    # A random model may say an image token, which no model would accept back.
-    grouped.get_output_embeddings().weight[config.image_token_id] = 0
-    return {"bundled": (bundled, processor), "grouped heads": (grouped, processor)}
-
-
 @dataclass
-class _Case:
+class Case:
     """A method on a model, with a left-padded batch and its prompts one by one."""
 
     method: Method
@@ -101,6 +38,11 @@ class _Case:
         self.batch = self._inputs(list(PROMPTS), scenes)
         pairs = zip(PROMPTS, scenes, strict=True)
         self.singles = [self._inputs([prompt], [scene]) for prompt, scene in pairs]
+
+    def outcomes(self) -> Outcomes:
+        """Every check's outcome, in order."""
+        for check in _CHECKS:
+            yield from check(self)
 
     def _inputs(self, prompts: list[str], images: list[Any]) -> dict[str, Tensor]:
         texts = []
@@ -139,7 +81,7 @@ class _InterruptedHere(Exception):  # noqa: N818  # no error: a block that is le
 Outcomes = Iterator[tuple[str, str]]
 
 
-def _repr_round_trips(case: _Case) -> Outcomes:
+def _repr_round_trips(case: Case) -> Outcomes:
     if not case.method.name:
         raise ContractError(f"{type(case.method).__name__} has no name, so no text can name it")
     again = parse(repr(case.method))
@@ -148,7 +90,7 @@ def _repr_round_trips(case: _Case) -> Outcomes:
     yield "repr round-trips", "held"
 
 
-def _strength_zero_is_plain(case: _Case) -> Outcomes:
+def _strength_zero_is_plain(case: Case) -> Outcomes:
     zero, plain = case.method.at_zero(), case.logits()
     apart = _apart(case.logits(zero), plain)
     if apart > (_NEAR if zero.active else 0.0):
@@ -156,7 +98,7 @@ def _strength_zero_is_plain(case: _Case) -> Outcomes:
     yield "strength 0 is plain", "held"
 
 
-def _restores(case: _Case) -> Outcomes:
+def _restores(case: Case) -> Outcomes:
     plain = case.logits()
     changed = case.logits(case.method)
     if _apart(changed, plain) <= _NEAR:
@@ -173,13 +115,13 @@ def _restores(case: _Case) -> Outcomes:
     yield "restored after exit and exception", "held"
 
 
-def _padded_is_single(case: _Case) -> Outcomes:
+def _padded_is_single(case: Case) -> Outcomes:
     for beams in (1, 3):
         title = "batch" if beams == 1 else "beams"
         yield _outcome(case, title, lambda beams=beams: _same_alone(case, beams))  # type: ignore[misc]
 
 
-def _same_alone(case: _Case, beams: int) -> None:
+def _same_alone(case: Case, beams: int) -> None:
     together = case.generate(case.method, case.batch, num_beams=beams)
     for row, single in enumerate(case.singles):
         alone = case.generate(case.method, single, num_beams=beams)[0]
@@ -190,7 +132,7 @@ def _same_alone(case: _Case, beams: int) -> None:
             )
 
 
-def _modes_agree(case: _Case) -> Outcomes:
+def _modes_agree(case: Case) -> Outcomes:
     greedy = case.generate(case.method, case.batch)
     single = case.generate(case.method, case.singles[0])
 
@@ -222,7 +164,7 @@ def _modes_agree(case: _Case) -> Outcomes:
         yield _outcome(case, title, run)
 
 
-def _nothing_leaks(case: _Case) -> Outcomes:
+def _nothing_leaks(case: Case) -> Outcomes:
     fresh = [case.generate(case.method, single) for single in case.singles]
     with case.method(case.model, processor=case.processor):
         for single, expected in zip(case.singles, fresh, strict=True):
@@ -231,7 +173,7 @@ def _nothing_leaks(case: _Case) -> Outcomes:
     yield "no state between generations", "held"
 
 
-def _composes(case: _Case) -> Outcomes:
+def _composes(case: Case) -> Outcomes:
     for name, kind in sorted(REGISTRY.items()):
         if not kind.standalone or name == case.method.name:
             continue
@@ -246,7 +188,7 @@ def _composes(case: _Case) -> Outcomes:
             yield f"with {name}", "held"
 
 
-def _outcome(case: _Case, title: str, run: Callable[[], None]) -> tuple[str, str]:
+def _outcome(case: Case, title: str, run: Callable[[], None]) -> tuple[str, str]:
     """Run a mode: right, or refused as the method declares."""
     declared = case.method.refuses.get(title)
     try:

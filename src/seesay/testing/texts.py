@@ -18,7 +18,7 @@ from seesay.grounding import Vocabulary
 from seesay.grounding.self_check import Exam
 from seesay.models import ModelView
 from seesay.seen import Seen
-from seesay.testing import ContractError
+from seesay.testing.contract import ContractError
 from seesay.vlm import VLM
 
 NEW_TOKENS = 24
