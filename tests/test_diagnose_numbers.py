@@ -113,19 +113,20 @@ def test_attention_adds_what_its_projection_puts_out(reading) -> None:
 def test_the_logit_lens_reads_the_models_hidden_states(reading) -> None:
     notes = reading.notes(Lens(reading.batch))
     view, layer = reading.view, 1
+    said = [{TEXTS[p][t] for t in at} for p, at in enumerate(WORDS)]
+
+    def loud(picture, entry):
+        states = reading.states[layer + 1][picture][reading.batch.image[picture]]
+        return view.read_hidden(states).softmax(-1)[:, entry].max().item()
+
     for picture, own in enumerate(WORDS):
         states = reading.states[layer + 1][picture][reading.batch.image[picture]]
         shares = view.read_hidden(states).softmax(-1)
         for k, token in enumerate(own):
             entry = TEXTS[picture][token]
             near(notes[picture]["sure"][k][layer], shares[:, entry].max().item())
-            foreign = [
-                shares[:, TEXTS[p][t]].max().item()
-                for p, at in enumerate(WORDS)
-                for t in at
-                if p != picture and TEXTS[p][t] not in {TEXTS[picture][x] for x in own}
-            ]
-            near(notes[picture]["others"][k][layer], np.mean(foreign))
+            silent = [p for p, ids in enumerate(said) if entry not in ids]
+            near(notes[picture]["elsewhere"][k][layer], np.mean([loud(p, entry) for p in silent]))
             hits = (shares.argmax(-1) == entry).float().mean().item()
             near(notes[picture]["reads"][k][layer], hits)
 

@@ -51,36 +51,37 @@ class Lens(Taker):
 
     Notes, by word: `reads` (layers,) the share of the picture's tokens whose likeliest vocabulary
     entry is the word's first token; `sure` (layers,) the largest probability of it among them;
-    `others` (layers,) the mean of the same largest probability over the words said of the batch's
-    other pictures and not of this one: what a model's favourite words get anywhere. NaN, written
-    as null, where there are none.
+    `elsewhere` (layers,) the mean of that largest probability over the batch's other pictures
+    whose texts do not say the word: a model's favourite words are likely anywhere. NaN, written as
+    null, where every text says it.
     """
 
     def __init__(self, batch: Batch) -> None:
         super().__init__(batch)
-        shape = len(batch.words[0]), batch.view.n_layers
-        self.reads, self.sure, self.others = (torch.zeros(shape) for _ in range(3))
+        rows, _, ids = batch.words
+        shape = len(ids), batch.view.n_layers
+        self.reads, self.sure, self.elsewhere = (torch.zeros(shape) for _ in range(3))
+        pictures = torch.arange(len(batch.told), device=rows.device)[:, None]
+        # (pictures, words) whether a picture's text says a word that some text says.
+        said = (rows == pictures)[:, None] & (ids[:, None] == ids)
+        self.silent = ~said.any(2).cpu()
 
     def take_state(self, layer: int, hidden: Tensor) -> None:
         rows, _, ids = self.batch.words
+        loudest = torch.zeros(len(hidden), len(ids))
         for row in range(len(hidden)):
-            own = (rows == row).nonzero()[:, 0]
-            if not len(own):
-                continue
             states = hidden[row][self.batch.image[row].to(hidden.device)]
-            reads, loudest = torch.zeros(len(own)), torch.zeros(len(ids))
+            own = (rows == row).nonzero()[:, 0]
+            hits = torch.zeros(len(own))
             for chunk in torch.split(states, _AT_ONCE):
                 shares = self.batch.view.read_hidden(chunk).float().softmax(-1)
-                hits = shares.argmax(-1)[:, None] == ids[own]
-                reads += hits.sum(0).cpu()
-                loudest = torch.maximum(loudest, shares[:, ids].amax(0).cpu())
-            foreign = ((rows != row) & ~torch.isin(ids, ids[own])).cpu()
-            own = own.cpu()
-            self.reads[own, layer] = reads / len(states)
-            self.sure[own, layer] = loudest[own]
-            self.others[own, layer] = loudest[foreign].mean()
+                hits += (shares.argmax(-1)[:, None] == ids[own]).sum(0).cpu()
+                loudest[row] = torch.maximum(loudest[row], shares[:, ids].amax(0).cpu())
+            self.reads[own.cpu(), layer] = hits / len(states)
+        self.sure[:, layer] = loudest.gather(0, rows.cpu()[None])[0]
+        self.elsewhere[:, layer] = (loudest * self.silent).sum(0) / self.silent.sum(0)
 
     def results(self) -> list[dict[str, Any]]:
-        parts = (self.reads, self.sure, self.others)
+        parts = (self.reads, self.sure, self.elsewhere)
         rows = zip(*map(self.batch.by_picture, parts), strict=True)
-        return [dict(zip(("reads", "sure", "others"), row, strict=True)) for row in rows]
+        return [dict(zip(("reads", "sure", "elsewhere"), row, strict=True)) for row in rows]

@@ -106,21 +106,21 @@ def _added(words: Words, notes: Sequence[Any]) -> Part:
 
 
 def _refined(words: Words, notes: Sequence[Any]) -> Part:
-    reads, sure, others = (stacked(notes, name) for name in ("reads", "sure", "others"))
+    reads, sure, elsewhere = (stacked(notes, name) for name in ("reads", "sure", "elsewhere"))
     count = sure.shape[1]
     half = count // 2
-    more = sure - others
+    more = sure - elsewhere
     rises = more[:, half:].mean(1) - more[:, :half].mean(1) if half else more[:, 0] * 0
     claim = Claim(
         "patches come to mean the object as layers go on (semantic refinement)",
-        "probability of the word at the patch that says it loudest, less that of words said of "
-        "other pictures, later half of the layers minus earlier half",
+        "probability of the word at the patch that says it loudest, less that in pictures "
+        "whose text does not say it, later half of the layers minus earlier half",
         words.curve(rises[:, None])[0],
         unable=too_few_pictures(len(set(words.owner.tolist()))),
     )
     curves = {
         "probability of the word at its loudest patch": words.curve(sure),
-        "the same of words said of other pictures": words.curve(others),
+        "the same in pictures where it is not said": words.curve(elsewhere),
         "share of patches that say the word": words.curve(reads),
     }
     lines = [
@@ -130,8 +130,8 @@ def _refined(words: Words, notes: Sequence[Any]) -> Part:
         "What the patches themselves say",
         "If each patch of the picture had to name a word after each layer (the logit lens), would "
         "it name the object that the text names? All curves go from 0 to 1. A model's favourite "
-        "words are likely anywhere, so the same is asked of words that were said of other pictures "
-        "and not of this one: only what lies above them comes from the picture.",
+        "words are likely anywhere, so the same word is looked for in other pictures whose text "
+        "does not say it: only what lies above that comes from the picture.",
         Numbers(("layer", *curves), columns(layers(count), *curves.values())),
         draw.curves("Patches that read as the object", lines, y_name="agreement"),
         (claim,),
