@@ -16,7 +16,7 @@ from seesay.methods import REGISTRY
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
     "", "describe", "ask", "compare", "audit", "methods", "show", "lens", "evaluate", "report",
-    "calibrate", "doctor", "demo",
+    "calibrate", "diagnose", "doctor", "demo",
 ]  # fmt: skip
 MARKS = re.compile(r"(<!-- methods:[^\n]*-->\n).*?(<!-- end of methods -->)", re.DOTALL)
 
