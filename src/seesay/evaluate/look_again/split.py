@@ -27,7 +27,8 @@ class Measured:
         rivals: by method, its points at growing strength.
         curves: Look Again over thresholds, by evidence; dropping by log-probability; cut texts.
         variants: other settings and modes of Look Again, at their defaults.
-        added: by base method, the base and Look Again on top of it.
+        added: by base method, the base, and Look Again on top of it: by its default evidence, and by
+            self-check alone.
         same_length: plain's captions cut to the lengths of `look`'s, by rank.
         flags: of the objects marked at the default the share that is not there, and of those not
             there the share that is marked, in percent.
@@ -38,7 +39,7 @@ class Measured:
     rivals: Mapping[str, tuple[Point, ...]]
     curves: Mapping[str, Curve]
     variants: tuple[Point, ...]
-    added: Mapping[str, tuple[Point, Point]]
+    added: Mapping[str, tuple[Point, Point, Point]]
     same_length: Point
     flags: tuple[float, float]
 
@@ -80,6 +81,7 @@ def measure(
 
     plain, default = said(PLAIN, texts), fitted(LookAgain(), calibration)
     look = point("look-again", default)
+    asking = fitted(LookAgain(evidence="self-check"), calibration)
     curves: dict[str, Curve] = {
         evidence: Curve(
             evidence,
@@ -102,7 +104,7 @@ def measure(
         for its in (
             default,
             fitted(LookAgain(evidence="risk"), calibration),
-            fitted(LookAgain(evidence="self-check"), calibration),
+            asking,
         )
     ]
     return Measured(
@@ -115,7 +117,11 @@ def measure(
         curves=curves,
         variants=(*variants, said(REWRITE, runs[REWRITE])),
         added={
-            base: (said(base, runs[base]), point(f"{base} + look-again", default, runs[base]))
+            base: (
+                said(base, runs[base]),
+                point(f"{base} + look-again", default, runs[base]),
+                point(f"{base} + look-again(evidence=self-check)", asking, runs[base]),
+            )
             for base in BASES
         },
         same_length=Point("plain, cut to these lengths", figures.counts(shortened, present)),
