@@ -172,18 +172,19 @@ def _ablations(split: str, its: Measured) -> Iterator[str]:
 
 def _added(splits: Mapping[str, Measured]) -> Iterator[str]:
     yield "The calibration was made with the plain model, and a method that acts on attention moves"
-    yield "the scores that it weighs; the answers to questions, which the plain model gives, it does"
-    yield "not move."
+    yield "the scores that it weighs; the answers to questions, which the plain model gives, it"
+    yield "does not move."
     yield ""
-    rows = []
-    for split, its in splits.items():
-        for base, *added in its.added.values():
-            for both in added:
-                rows.append([
-                    TITLES[split], _code(both.label),
-                    *(_figure(both.estimate(rate)) for rate in ("CHAIR_I", "recall", "F1")),
-                    _change(both.against(base, "CHAIR_I")), _change(both.against(base, "F1")),
-                ])  # fmt: skip
+    rows = [
+        [
+            TITLES[split], _code(both.label),
+            *(_figure(both.estimate(rate)) for rate in ("CHAIR_I", "recall", "F1")),
+            _change(both.against(base, "CHAIR_I")), _change(both.against(base, "F1")),
+        ]
+        for split, its in splits.items()
+        for base, *added in its.added.values()
+        for both in added
+    ]  # fmt: skip
     head = ["", "", "CHAIR_I", "recall", "F1", "CHAIR_I less the method's alone", "F1"]
     yield from _table(head, rows)
 

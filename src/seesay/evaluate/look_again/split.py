@@ -27,8 +27,8 @@ class Measured:
         rivals: by method, its points at growing strength.
         curves: Look Again over thresholds, by evidence; dropping by log-probability; cut texts.
         variants: other settings and modes of Look Again, at their defaults.
-        added: by base method, the base, and Look Again on top of it: by its default evidence, and by
-            self-check alone.
+        added: by base method, the base, and Look Again on top of it: by its default evidence, and
+            by self-check alone.
         same_length: plain's captions cut to the lengths of `look`'s, by rank.
         flags: of the objects marked at the default the share that is not there, and of those not
             there the share that is marked, in percent.
