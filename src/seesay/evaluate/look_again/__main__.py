@@ -73,8 +73,8 @@ def _facts(vlm: VLM, scenes: int) -> Iterator[tuple[str, str]]:
     last = FIRST_SEED + scenes - 1
     yield (
         "scenes",
-        f"{scenes} of each split, seeds {FIRST_SEED} to {last}: nobody trained, calibrated or "
-        "tuned on them",
+        f"{scenes} of each split, seeds {FIRST_SEED} to {last}: not trained or calibrated on, no "
+        "threshold was chosen on them; the first 40 were looked at while `mode=rewrite` was shaped",
     )
     yield "prompt", f"“{PROMPT}”"
     yield "decoding", f"greedy, at most {LONGEST} tokens, {vlm.model.dtype}, {vlm.model.device}"
