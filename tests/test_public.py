@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -93,15 +92,13 @@ def test_parsing_a_method_needs_no_torch() -> None:
 
 
 def test_help_and_methods_are_light() -> None:
-    for arguments in (["--help"], ["describe", "--help"], ["methods"]):
-        times = []
-        for _ in range(3):
-            started = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-m", "seesay", *arguments],
-                check=True,
-                capture_output=True,
-                timeout=60,
-            )
-            times.append(time.perf_counter() - started)
-        assert min(times) <= 0.7, arguments
+    """What takes long to import is not imported; seconds would measure the machine."""
+    heavy = "torch transformers numpy PIL jinja2 scipy ray datasets".split()  # noqa: SIM905
+    for arguments in (["--help"], ["describe", "--help"], ["evaluate", "--help"], ["methods"]):
+        loaded = python(
+            "import sys\n"
+            "from seesay.cli import run\n"
+            f"assert run({arguments}) == 0\n"
+            "print('modules:', *sys.modules)"
+        )
+        assert not set(heavy) & set(loaded.rpartition("modules:")[2].split()), arguments
