@@ -22,7 +22,8 @@ import seesay
 from seesay import asking, toy
 from seesay.engine import Stack
 from seesay.engine.fork import Cost, Fork
-from seesay.evaluate.toy.statistics import Floats, auroc, auroc_within, bootstrap
+from seesay.evaluate import detection
+from seesay.evaluate.fitting import Floats, area
 from seesay.grounding.questions import attribute, count
 from seesay.grounding.reading import decode
 from seesay.grounding.scores import tokens_of
@@ -93,7 +94,7 @@ def check(vlm: Any, scenes: Sequence[Any], batch: int) -> tuple[list[Checked], S
     return found, Spent(seconds, tokens, forwards, total)
 
 
-def detection(found: list[Checked], habits: dict[str, float]) -> None:
+def told(found: list[Checked], habits: dict[str, float]) -> None:
     """Print how well each score tells true mentions from invented ones."""
     scene = np.array([c.scene for c in found])
     there = np.array([c.there for c in found])
@@ -111,19 +112,15 @@ def detection(found: list[Checked], habits: dict[str, float]) -> None:
     }
     print(f"{len(found)} mentions, {int((~there).sum())} invented\n")
     print("| score | AUROC | within mention number | − log-probability's |\n|---|---|---|---|")
-    rows_of = [np.flatnonzero(scene == s) for s in range(scene.max() + 1)]
     for name, score in scores.items():
-
-        def area(drawn: Any, score: Floats = score) -> float:
-            items = np.concatenate([rows_of[s] for s in drawn])
-            return auroc(there[items], score[items])
-
-        def gain(drawn: Any, score: Floats = score) -> float:
-            items = np.concatenate([rows_of[s] for s in drawn])
-            return auroc(there[items], score[items]) - auroc(there[items], logprob[items])
-
-        plain, more = (bootstrap(len(rows_of), figure, 500) for figure in (area, gain))
-        within = auroc_within(there, score, number)
+        plain = detection.auroc(score, there, scene, resamples=500)
+        within = detection.auroc(score, there, scene, within=number, resamples=500).value
+        more = detection.estimate(
+            detection.area(score, there),
+            scene,
+            versus=detection.area(logprob, there),
+            resamples=500,
+        )
         print(
             f"| {name} | {plain.value:.3f} [{plain.low:.3f}, {plain.high:.3f}] | {within:.3f} | "
             f"{more.value:+.3f} [{more.low:+.3f}, {more.high:+.3f}] |"
@@ -166,9 +163,9 @@ def details(vlm: Any, scenes: Sequence[Any]) -> None:
         right.append(o.count == 2)
     fork = Fork.fresh(vlm.view, inputs_of(vlm, [scene.image for scene in scenes]), PROMPT)
     logits = np.array([[answer.logit for answer in its] for its in ask(fork, asked)])
-    color = auroc(np.r_[np.ones(len(logits)), np.zeros(len(logits))] > 0, logits[:, :2].T.ravel())
+    color = area(logits[:, :2].T.ravel(), np.r_[np.ones(len(logits)), np.zeros(len(logits))] > 0)
     print(f"\nAUROC of \"Is the fork red?\": {color:.3f} (n = {2 * len(logits)}); "
-          f"of \"Are there two forks?\": {auroc(np.array(right), logits[:, 2]):.3f} "
+          f"of \"Are there two forks?\": {area(logits[:, 2], np.array(right)):.3f} "
           f"(n = {len(logits)}, {sum(right)} with two)")  # fmt: skip
 
 
@@ -190,7 +187,7 @@ def main() -> None:
     check(vlm, scenes[: given.batch], given.batch)  # warm-up
     found, spent = check(vlm, scenes, given.batch)
     print(f"{given.scenes} scenes, split {given.split}, batches of {given.batch}\n")
-    detection(found, habits_of(vlm, others))
+    told(found, habits_of(vlm, others))
     details(vlm, scenes)
     checks, per = spent.checks, given.scenes
     print("\n| a picture | forwards | tokens | image passes | ms |\n|---|---|---|---|---|")
