@@ -8,10 +8,11 @@ import torch
 import families
 from seesay import asking
 from seesay.engine import Stack
+from seesay.engine.recording import with_text
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Vocabulary
 from seesay.lensing import lens
-from seesay.lensing.inside import look_inside, with_text
+from seesay.lensing.inside import look_inside
 from seesay.models import ModelView
 from seesay.vlm import VLM
 

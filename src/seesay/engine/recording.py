@@ -40,7 +40,7 @@ def read(run: Run, stack: Stack, inputs: Mapping[str, Any], tokens: Tensor, deep
     """A given text's record; see `Session.read`."""
     _refuse_unreadable(stack, inputs, tokens, run.view)
     run.readout = _new_readout(run, inputs, deep=deep, rows=len(tokens))
-    run.view.model(**_with_text(inputs, tokens), logits_to_keep=len(tokens))
+    run.view.model(**with_text(inputs, tokens[:-1]), logits_to_keep=len(tokens))
     return run.readout.record(tokens[None])
 
 
@@ -81,14 +81,10 @@ def _refuse_unreadable(
         )
 
 
-def _with_text(inputs: Mapping[str, Any], tokens: Tensor) -> dict[str, Any]:
-    """The inputs of one forward over prompt and text.
-
-    Args:
-        tokens: (tokens,) of the text, whose last one is predicted and not read.
-    """
+def with_text(inputs: Mapping[str, Any], tokens: Tensor) -> dict[str, Any]:
+    """The inputs of one prompt with `tokens` (tokens,) of its answer behind it."""
     ids: Tensor = inputs["input_ids"]
-    said = tokens[None, :-1].to(ids)
+    said = tokens[None].to(ids)
     joined = {}
     for name, value in inputs.items():
         if isinstance(value, Tensor) and value.shape == ids.shape:

@@ -17,7 +17,7 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seesay.errors import InputError, nearest
+from seesay.errors import EngineError, InputError, nearest
 
 try:
     import anyio
@@ -145,9 +145,8 @@ class SeesayAPI(ModelAPI):  # type: ignore[misc]  # inspect_ai is not there when
                 batch = [request, *alike][: self.answering.batch_size]
                 self._waiting = [one for one in self._waiting if one not in batch]
                 await anyio.to_thread.run_sync(_answer, self.answering, batch)
-        if request.error is not None:
-            raise request.error
-        assert request.reply is not None
+        if request.reply is None:
+            raise request.error or EngineError("a request got no reply; please report this")
         return request.reply
 
 

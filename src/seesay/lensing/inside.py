@@ -50,7 +50,8 @@ def look_inside(
     """Read what goes on as the model predicts `token`.
 
     Args:
-        inputs: of the model, one prompt, with the text up to the token behind it; see `with_text`.
+        inputs: of the model, one prompt, with the text up to the token behind it;
+            see `engine.recording.with_text`.
         norm: whether the logit lens applies the final norm, softmax(lm_head(norm(h))). The code
             published with arXiv 2411.16724 does not.
 
@@ -85,19 +86,6 @@ def look_inside(
         says=torch.stack(lens.says),
         logits=output.logits[0, -1].float().cpu(),
     )
-
-
-def with_text(inputs: Mapping[str, Any], tokens: Tensor) -> dict[str, Any]:
-    """The inputs of one prompt with `tokens` (tokens,) of its answer behind it."""
-    ids: Tensor = inputs["input_ids"]
-    said = tokens[None].to(ids)
-    joined = dict(inputs)
-    for name, value in inputs.items():
-        if isinstance(value, Tensor) and value.shape == ids.shape:
-            # What marks columns marks open text behind the prompt: nothing but the mask is 1.
-            more = torch.full_like(said, int(name == "attention_mask"), dtype=value.dtype)
-            joined[name] = torch.cat([value, said if name == "input_ids" else more], 1)
-    return joined
 
 
 def attention_of(layer: nn.Module) -> nn.Module:
