@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.engine.method import Method, Stack
+from seesay.engine.method import AnyMethod, Method, Stack
 from seesay.engine.run import ImageColumns, Prompt, Run
 from seesay.errors import EngineError, InputError
 from seesay.models import ModelView
@@ -111,6 +111,11 @@ def refuse_unfit(stack: Stack, inputs: Mapping[str, Any], readout: bool) -> None
         if cached or readout:
             what = " + ".join(map(repr, cached)) or "a readout"
             raise EngineError(f"{what} follows the cache; generate with use_cache=True")
+
+
+def one_by_one(method: AnyMethod) -> bool:
+    """Whether a batch would be answered otherwise than its pictures singly."""
+    return any("batch" in part.refuses or "batch" in part.stands_aside for part in method.methods)
 
 
 def embeddings(view: ModelView, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from seesay import toy
 from seesay.asking import Asked, Options
+from seesay.engine.start import one_by_one
 from seesay.errors import SeesayError
 from seesay.folder.listing import Folder, Stamp
 from seesay.folder.rows import ERROR_SCHEMA, LEFT_OPEN, Row, RowFile
@@ -112,9 +113,7 @@ class Describing:
         left = [name for name in self.folder.pictures if name not in done]
         total = len(self.folder.pictures)
         asked, failed = self._asked, []
-        alone = asked.decoding["do_sample"] or any(
-            "batch" in {**part.refuses, **part.stands_aside} for part in asked.method.methods
-        )
+        alone = asked.decoding["do_sample"] or one_by_one(asked.method)
         size = 1 if alone else asked.batch_size
         for first in range(0, len(left), size):
             if on_progress is not None:

@@ -17,6 +17,7 @@ from PIL.Image import Image
 from seesay import asking
 from seesay.asking import Asked, method_of
 from seesay.engine import AnyMethod
+from seesay.engine.start import one_by_one
 from seesay.errors import InputError, ModelError
 from seesay.vlm import VLM, load
 
@@ -125,9 +126,7 @@ class Answering:
         # Nested pictures are what every processor takes; a row without any is only taken alone.
         blind = [not any(_pictures(one)) for one in dialogues]
         replies: dict[int, Reply] = {}
-        alone = how.temperature or any(
-            "batch" in {**part.refuses, **part.stands_aside} for part in asked.method.methods
-        )
+        alone = how.temperature or one_by_one(asked.method)
         size = 1 if alone else self.batch_size
         for kind in (True, False):
             rows = [row for row, is_blind in enumerate(blind) if is_blind is kind]

@@ -207,11 +207,6 @@ def sharpening(method: AnyMethod) -> float:
     return factor
 
 
-def one_by_one(method: AnyMethod) -> bool:
-    """Whether a batch would be answered otherwise than its pictures singly."""
-    return any("batch" in part.refuses or "batch" in part.stands_aside for part in method.methods)
-
-
 def _fitting(vlm: VLM, method: AnyMethod, decoding: Mapping[str, Any]) -> AnyMethod:
     reason = vlm.fits(method) or _refused(method, decoding)
     if reason is not None:
