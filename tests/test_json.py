@@ -29,6 +29,8 @@ def records():
         vlm.describe("toy:broken/2", **options).to_dict(),
         vlm.audit("toy:broken/2", "A fork and a cow.", **options).to_dict(),
         vlm.describe("toy:kept/2", max_new_tokens=13, seed=1).to_dict(),
+        vlm.describe("toy:broken/9", method="look-again(attributes=True)").to_dict(),
+        vlm.describe("toy:broken/7", method="look-again").to_dict(),
     ]
 
 
@@ -43,6 +45,8 @@ KINDS = {
     [
         ("A text", lambda r: [r]),
         ("A mention", lambda r: r["mentions"]),
+        ("A detail", lambda r: [d for m in r["mentions"] for d in m["details"]]),
+        ("What was withheld", lambda r: r["withheld"]),
         ("A token", lambda r: r["tokens"]),
         ("What checking cost", lambda r: [r["check"]] if r["check"] else []),
         ("The protocol", lambda r: [r["protocol"]]),

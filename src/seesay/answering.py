@@ -25,7 +25,7 @@ from seesay.grounding.reading import written
 from seesay.grounding.self_check import yes_no_tokens
 from seesay.looking import Revised, SecondLook, steps_of
 from seesay.pictures import Opened
-from seesay.processors import chat_prompt
+from seesay.processors import answer_lead, chat_prompt
 from seesay.seen import Protocol, Seen
 from seesay.sights import sights
 
@@ -186,8 +186,7 @@ class _Batch:
                 f"{type(tokenizer).__name__} cannot say which characters a token stands for, so "
                 "no score can be given to a word; load the model with its fast tokenizer"
             )
-        # A model begins its answer with a space where its template ends in a word.
-        lead = "" if prompt[-1:].isspace() or prompt.endswith(">") else " "
+        lead = answer_lead(prompt)
         coded = tokenizer(
             prompt + lead + text, add_special_tokens=False, return_offsets_mapping=True
         )

@@ -83,6 +83,12 @@ class _NoVideoProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers i
         )
 
 
+def answer_lead(prompt: str) -> str:
+    """What stands between a prompt in its chat template and the answer: a model begins its answer
+    with a space where the template ends in a word."""
+    return "" if prompt[-1:].isspace() or prompt.endswith(">") else " "
+
+
 def chat_prompt(processor: Any, prompt: str, pictures: int = 1) -> tuple[str, bool]:
     """A prompt about pictures in the chat template, and whether its tokens still want the special
     ones at their ends.

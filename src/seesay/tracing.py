@@ -99,7 +99,7 @@ def trace(
     if steps.methods != asked.method.methods:
         revised = answering.answer(vlm, [opened], asked)[0]
         accounts[1] = replace(revised.account(), label=name)
-        failed = [one.mention for one in revised.withheld if one.beside is None]
+        failed = [one.mention for one in revised.withheld if one.beside is one.detail is None]
         if failed and not steps.parts:
             moment = Moment(failed[0].token, failed[0].word, failed[0].span, parting=True)
     return Trace(

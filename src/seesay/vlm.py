@@ -8,19 +8,28 @@ print(seen.text, [mention.word for mention in seen.doubtful])
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack, overload
 
 import torch
+from PIL.Image import Image
 
 from seesay import answering, asking, looking, methods, toy
 from seesay.asking import Asked, Options, method_of
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Calibration, Vocabulary
+from seesay.grounding.details import (
+    DetailExam,
+    Form,
+    Kind,
+    by_going_on,
+    by_yes_and_no,
+    examine,
+)
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.grounding.self_check import Exam, can_answer
 from seesay.loading import load_model
@@ -95,6 +104,7 @@ class VLM:
     calibration: Calibration | None = field(default=None, repr=False)
     remark: str = field(default="", repr=False)
     vocabulary: Vocabulary = field(default_factory=Vocabulary.coco, repr=False)
+    _detail_exams: dict[Kind, DetailExam] = field(default_factory=dict, init=False, repr=False)
 
     @overload
     def describe(
@@ -211,10 +221,21 @@ class VLM:
     @cached_property
     def exam(self) -> Exam:
         """How this model answers yes/no questions about drawn scenes: can it be asked at all?"""
-        return can_answer(
-            self.view,
-            lambda images, prompt: asking.inputs_for(self.model, self.processor, images, prompt),
-        )
+        return can_answer(self.view, self._encode)
+
+    def detail_exam(self, kind: Kind) -> DetailExam:
+        """How this model tells right from wrong attributes or counts of drawn scenes."""
+        if kind not in self._detail_exams:
+            self._detail_exams[kind] = examine(self.view, self._encode, kind, self.detail_form)
+        return self._detail_exams[kind]
+
+    @property
+    def detail_form(self) -> Form:
+        """How this model is asked whether what it says of an object holds."""
+        return by_going_on if self.vocabulary.name == "toy" else by_yes_and_no
+
+    def _encode(self, images: Sequence[Image], prompt: str) -> Mapping[str, Any]:
+        return asking.inputs_for(self.model, self.processor, images, prompt)
 
     def refuse_unless_it_answers(self) -> None:
         """Raise ModelError if this model's yes and no are worth nothing; asked once a model."""

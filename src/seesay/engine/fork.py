@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from seesay.engine.session import Session
     from seesay.models import ModelView
 
+Question = str | tuple[int, ...]
+"""A text, put in the chat template; or a whole prompt as tokens, its picture not expanded, behind
+which an answer may have begun."""
+
 # Verbs through which a method changes what a prompt's picture leaves in the cache; the others act
 # on the row that predicts, which stands behind every place where a question can begin.
 _PROMPT_VERBS = ("rewrite_qk", "key_scale", "sink_logmass")
@@ -169,8 +173,8 @@ class Fork:
         return self.view.processor
 
     @torch.no_grad()
-    def logits(self, questions: Sequence[Sequence[str]]) -> list[Tensor]:
-        """The logits of the first token of each answer, all questions in one forward.
+    def logits(self, questions: Sequence[Sequence[Question]]) -> list[Tensor]:
+        """The logits of the next token of each answer, all questions in one forward.
 
         Args:
             questions: for each row its questions; a row may have none.
@@ -216,7 +220,11 @@ class Fork:
             )
 
     def _branches(
-        self, row: int, questions: Sequence[str], image: Tensor, tokens: Callable[[str], list[int]]
+        self,
+        row: int,
+        questions: Sequence[Question],
+        image: Tensor,
+        tokens: Callable[[str], list[int]],
     ) -> list[Branch]:
         """Where each question leaves the row's prompt, and its tokens from there on.
 
@@ -227,7 +235,7 @@ class Fork:
         ids, old = self.inputs["input_ids"][row].tolist(), tokens(self.prompts[row])
         branches = []
         for question in questions:
-            new = tokens(question)
+            new = tokens(question) if isinstance(question, str) else list(question)
             # The prompt's last row may be a method's, and a question needs a row to be read from.
             most = min(len(old), len(new)) - 1
             shared = next((k for k in range(most) if old[k] != new[k]), most)

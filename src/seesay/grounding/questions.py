@@ -16,16 +16,24 @@ def presence(name: str) -> str:
 
     Names that are plural ("scissors") or have no plural ("broccoli") are asked after as such.
     """
-    if _head(name) in _PLURAL_ONLY:
+    if _head(name) in PLURALS:
         return f"Are there {name} in the image?"
     if _head(name) in _UNCOUNTED:
         return f"Is there {name} in the image?"
     return f"Is there {with_article(name)} in the image?"
 
 
-def attribute(name: str, value: str) -> str:
-    """ "Is the fork red?" """
-    return f"{'Are' if _head(name) in _PLURAL_ONLY else 'Is'} the {name} {value}?"
+def attribute(name: str, value: str, *, many: bool = False) -> str:
+    """ "Is the fork red?", "Is the table made of glass?"
+
+    Args:
+        many: whether several are meant: "Are the forks red?".
+    """
+    value = f"made of {value}" if value in MATERIALS else value
+    if _head(name) in PLURALS:
+        return f"Are the {name} {value}?"
+    many = many and _head(name) not in _UNCOUNTED
+    return f"Are the {pluralized(name)} {value}?" if many else f"Is the {name} {value}?"
 
 
 def count(name: str, number: int) -> str:
@@ -58,13 +66,14 @@ _LIKE_A_CONSONANT: Final = re.compile(
 )
 _SPELT_OUT: Final = re.compile(r"[FHLMNRSX][A-Z]+\b")  # "an LED lamp"
 
-_PLURAL_ONLY: Final = frozenset(
+PLURALS: Final = frozenset(
     """
     skis scissors people sunglasses glasses goggles binoculars pants trousers jeans shorts tights
     leggings pajamas pyjamas tongs pliers tweezers shears headphones earphones stairs blinds
     groceries fries noodles chopsticks clothes cattle police
     """.split()  # noqa: SIM905
 )
+MATERIALS: Final = frozenset("metal plastic glass stone brick leather".split())  # noqa: SIM905
 _UNCOUNTED: Final = frozenset(
     """
     broccoli luggage baggage furniture silverware cutlery tableware glassware jewelry jewellery

@@ -104,7 +104,14 @@ def checked(
     weighed = weigh(reading.text, words, tokens, scores, calibration, reading.given)
     kept = zip(weighed, mentions, strict=True)
     again = tuple(
-        replace(now, layers=m.layers, own_layers=m.own_layers, heatmap=m.heatmap) for now, m in kept
+        replace(
+            now,
+            layers=m.layers,
+            own_layers=m.own_layers,
+            heatmap=m.heatmap,
+            details=m.details,
+        )
+        for now, m in kept
     )
     return replace(reading, mentions=again)
 

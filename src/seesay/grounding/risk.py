@@ -22,13 +22,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seesay.grounding.calibration import Calibration
 from seesay.grounding.words import Word
+
+if TYPE_CHECKING:
+    from seesay.grounding.details import Detail
 
 UNCALIBRATED = "uncalibrated: ranks within each text, not probabilities"
 MARK_PROBABILITY = 0.3
@@ -50,6 +53,7 @@ class Mention:
         heatmap: (rows, columns) of the patch grid over the picture as the model saw it whole: the
             share of attention that the row predicting the word paid to each patch (heads and
             middle layers averaged). None where the model's patch order is not known.
+        details: what the text says of it that was asked after; empty where nothing was.
     """
 
     word: str
@@ -63,6 +67,7 @@ class Mention:
     layers: tuple[float, ...] | None = field(default=None, compare=False)
     own_layers: tuple[float, ...] | None = field(default=None, compare=False)
     heatmap: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    details: tuple[Detail, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -76,6 +81,7 @@ class Mention:
             "doubtful": self.doubtful,
             "layers": None if self.layers is None else list(self.layers),
             "own_layers": None if self.own_layers is None else list(self.own_layers),
+            "details": [detail.to_dict() for detail in self.details],
         }
 
 

@@ -37,6 +37,8 @@ class Withheld:
         beside: the word whose failing took this one along, since both stood in one clause; None
             for a word that failed itself.
         forbidden: whether the model then wrote another sentence in the place of this one.
+        detail: what was said of the object and left out, while the object itself is said; None
+            where the mention went.
     """
 
     mention: Mention
@@ -45,10 +47,13 @@ class Withheld:
     looked: Looked
     beside: str | None = None
     forbidden: bool = False
+    detail: str | None = None
 
     def __str__(self) -> str:
         """As in: thought "knife", looked again (P(yes) .12), did not say it."""
         looked = f"looked again ({self.looked})"
+        if self.detail is not None:
+            return f'thought "{self.detail}" of "{self.mention.word}", {looked}, did not say it'
         if self.beside is not None:
             return (
                 f'thought "{self.mention.word}", {looked}, and left it out with "{self.beside}", '
@@ -67,6 +72,7 @@ class Withheld:
             "p_yes": self.looked.p_yes,
             "beside": self.beside,
             "forbidden": self.forbidden,
+            "detail": self.detail,
             "story": str(self),
         }
 

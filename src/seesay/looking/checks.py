@@ -1,15 +1,19 @@
-"""The model asked after the objects of a batch of texts, each object of a picture once."""
+"""The model asked after the objects of a batch of texts, each object of a picture once, and after
+what is said of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from seesay import toy
 from seesay.engine import Session
 from seesay.engine.fork import Cost, Fork
 from seesay.errors import InputError
-from seesay.grounding import Calibration, Reading, Vocabulary
+from seesay.grounding import Calibration, Mention, Reading, Vocabulary
+from seesay.grounding.details import Form, Kind, by_yes_and_no, found
+from seesay.grounding.inquiry import Inquiry, shares
 from seesay.grounding.questions import presence
 from seesay.grounding.reading import checked
 from seesay.grounding.self_check import ask_yes
@@ -24,6 +28,8 @@ class Checks:
         inputs, prompt: what the pictures were described with.
         words: the vocabulary of each picture.
         calibration: weighs the words anew once they are asked after.
+        kinds: the details that are asked after too, and
+        form: how.
     """
 
     def __init__(
@@ -33,11 +39,15 @@ class Checks:
         prompt: str,
         words: Sequence[Vocabulary],
         calibration: Calibration | None,
+        kinds: Sequence[Kind] = (),
+        form: Form = by_yes_and_no,
     ) -> None:
         self.view, self.inputs, self.prompt = view, inputs, prompt
-        self.calibration = calibration
+        self.calibration, self.kinds = calibration, kinds
         self.answers: list[dict[str, float]] = [{} for _ in words]
+        self._told: list[dict[Inquiry, float]] = [{} for _ in words]
         self._form = toy.question if all(its.name == "toy" for its in words) else presence
+        self._put = form
         self._fork: Fork | None = None
 
     @property
@@ -52,24 +62,63 @@ class Checks:
         return self
 
     def ask(self, readings: Sequence[Reading]) -> list[Reading]:
-        """The readings with `self_check` among the scores of their words.
+        """The readings with `self_check` among the scores of their words, and their details.
 
         Raises:
             InputError: an object whose name the model's tokenizer cannot spell.
             EngineError: inside a session that does not stand aside.
         """
+        self.after_names([[m.name for m in reading.mentions] for reading in readings])
+        pairs = zip(readings, self.answers, strict=True)
+        again = [checked(reading, known, self.calibration) for reading, known in pairs]
+        return self._after_details(again) if self.kinds else again
+
+    def after_names(self, names: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+        """P(yes) of every object asked after so far, by picture; these are among them.
+
+        Args:
+            names: for each picture.
+        """
         new = [
-            [m.name for m in reading.mentions if m.name not in known]
-            for reading, known in zip(readings, self.answers, strict=True)
+            [name for name in its if name not in known]
+            for its, known in zip(names, self.answers, strict=True)
         ]
         if any(new):
-            if self._fork is None:
-                self._fork = Fork.fresh(self.view, self.inputs, self.prompt)
-            self._refuse_unspelt(self._fork.processor.tokenizer, sorted(set().union(*new)))
-            for known, its in zip(self.answers, ask_yes(self._fork, new, self._form), strict=True):
+            fork = self._forked()
+            self._refuse_unspelt(fork.processor.tokenizer, sorted(set().union(*new)))
+            for known, its in zip(self.answers, ask_yes(fork, new, self._form), strict=True):
                 known.update({name: answer.p_yes for name, answer in its.items()})
-        pairs = zip(readings, self.answers, strict=True)
-        return [checked(reading, known, self.calibration) for reading, known in pairs]
+        return self.answers
+
+    def _after_details(self, readings: Sequence[Reading]) -> list[Reading]:
+        """The readings with what they say of their objects, asked after."""
+        told = [
+            replace(its, mentions=tuple(found(its.text, its.mentions, self.kinds)))
+            for its in readings
+        ]
+        new = []
+        for reading, known in zip(told, self._told, strict=True):
+            asked = dict.fromkeys(
+                self._put(m.name, detail) for m in reading.mentions for detail in m.details
+            )
+            new.append([inquiry for inquiry in asked if inquiry not in known])
+        if any(new):
+            answers = shares(self._forked(), new)
+            for known, its, affirmed in zip(self._told, new, answers, strict=True):
+                known.update(zip(its, affirmed, strict=True))
+        return [
+            replace(its, mentions=tuple(self._affirmed(mention, known) for mention in its.mentions))
+            for its, known in zip(told, self._told, strict=True)
+        ]
+
+    def _affirmed(self, mention: Mention, known: Mapping[Inquiry, float]) -> Mention:
+        details = (replace(d, p_yes=known[self._put(mention.name, d)]) for d in mention.details)
+        return replace(mention, details=tuple(details))
+
+    def _forked(self) -> Fork:
+        if self._fork is None:
+            self._fork = Fork.fresh(self.view, self.inputs, self.prompt)
+        return self._fork
 
     def _refuse_unspelt(self, tokenizer: Any, names: Sequence[str]) -> None:
         unknown = tokenizer.unk_token_id

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import MethodError, ModelError
 from seesay.grounding import Calibration, Mention, Reading
-from seesay.grounding.clauses import Left, leave_out, sentences
+from seesay.grounding.clauses import Left, leave_out, leave_words_out, sentences
+from seesay.grounding.details import Detail
 from seesay.grounding.withheld import Looked, Withheld
 from seesay.methods.look_again import LookAgain
 
@@ -68,6 +69,9 @@ class Looker:
                 f"{vlm.id} cannot look again: {reason}; on a calibrated model "
                 "look-again(evidence=risk) asks nothing"
             )
+        for kind in look.kinds:
+            if (reason := vlm.detail_exam(kind).reason) is not None:
+                raise ModelError(f"{vlm.id} cannot look again at {kind}s: {reason}; leave them out")
         fell_back = look.evidence != asked.evidence
         return cls(look, calibration, _FELL_BACK if fell_back else "")
 
@@ -112,20 +116,33 @@ class Looker:
             if m.name in looked and looked[m.name].fails and not negated(reading.text, m)
         ]
         if self.look.mode == "mark":
-            marked = tuple(replace(m, doubtful=m in failing) for m in reading.mentions)
+            marked = tuple(
+                replace(m, doubtful=m in failing, details=tuple(map(self._marked, m.details)))
+                for m in reading.mentions
+            )
             return Revised(replace(reading, mentions=marked), reading.text)
-        if not failing:
-            return Revised(reading, reading.text, tuple(dropped))
         left = leave_out(
             reading.text,
             [m.span for m in failing],
             [m.span for m in reading.mentions if m not in failing],
         )
+        words = [
+            span
+            for m in reading.mentions
+            for detail in m.details
+            if self.look.denies(detail.p_yes) and (span := left.moved(detail.span)) is not None
+        ]
+        left = left.then(leave_words_out(left.text, words)) if words else left
+        if not (failing or words):
+            return Revised(reading, reading.text, tuple(dropped))
         told = _remains(reading, left)
         if whole and not told.text:
             told = replace(told, text=self.look.otherwise)
-        withheld = (*dropped, *_withheld(reading, left, failing, looked))
+        withheld = (*dropped, *_withheld(reading, left, failing, looked, self.look))
         return Revised(told, reading.text, withheld)
+
+    def _marked(self, detail: Detail) -> Detail:
+        return replace(detail, doubtful=self.look.denies(detail.p_yes))
 
     def _risk(self, scores: Mapping[str, float]) -> float:
         """The calibrated risk that the evidence goes by; self-check alone does not look at it."""
@@ -174,7 +191,16 @@ def _remains(reading: Reading, left: Left) -> Reading:
         text=left.text,
         tokens=tuple(reading.tokens[k]._replace(span=span) for k, span in kept),
         mentions=tuple(
-            replace(mention, span=span, token=bisect_left(places, mention.token))
+            replace(
+                mention,
+                span=span,
+                token=bisect_left(places, mention.token),
+                details=tuple(
+                    replace(detail, span=stays)
+                    for detail in mention.details
+                    if (stays := left.moved(detail.span)) is not None
+                ),
+            )
             for mention in reading.mentions
             if (span := left.moved(mention.span)) is not None
         ),
@@ -188,21 +214,31 @@ def _bare(text: str, span: tuple[int, int]) -> tuple[int, int]:
 
 
 def _withheld(
-    reading: Reading, left: Left, failing: Sequence[Mention], looked: Mapping[str, Looked]
+    reading: Reading,
+    left: Left,
+    failing: Sequence[Mention],
+    looked: Mapping[str, Looked],
+    look: LookAgain,
 ) -> Iterator[Withheld]:
-    """What failed, and what was left out beside it."""
+    """What failed, what was left out beside it, and what is no longer said of what stays."""
     nothing = Looked(0.0, 0.0, None, fails=False)  # "no fork", left out with its clause
+
+    def place(start: int) -> int:
+        before = [new + min(end, start) - old for old, end, new in left.pieces if old <= start]
+        return max(before, default=0)
+
     for mention in reading.mentions:
-        start = mention.span[0]
+        start, sentence = mention.span[0], sentence_at(reading.text, mention.span[0])
         if mention in failing or left.moved(mention.span) is None:
-            before = [new + min(end, start) - old for old, end, new in left.pieces if old <= start]
-            yield Withheld(
-                mention,
-                sentence_at(reading.text, start),
-                at=max(before, default=0),
-                looked=looked.get(mention.name, nothing),
-                beside=None if mention in failing else _beside(mention, failing).word,
-            )
+            why = looked.get(mention.name, nothing)
+            beside = None if mention in failing else _beside(mention, failing).word
+            yield Withheld(mention, sentence, place(start), why, beside)
+            continue
+        for detail in mention.details:
+            if detail.p_yes is not None and look.denies(detail.p_yes):
+                why = Looked(1 - detail.p_yes, look.details, detail.p_yes, fails=True)
+                word = reading.text[slice(*detail.span)]
+                yield Withheld(mention, sentence, place(detail.span[0]), why, detail=word)
 
 
 def _beside(mention: Mention, failing: Sequence[Mention]) -> Mention:

@@ -39,9 +39,9 @@ class SecondLook:
         if asked.self_check:
             vlm.refuse_unless_it_answers()
         asks = asked.self_check or (self.looker is not None and self.looker.look.asks)
-        self.checks = (
-            Checks(vlm.view, inputs, asked.prompt, words, vlm.calibration) if asks else None
-        )
+        kinds = () if self.looker is None else self.looker.look.kinds
+        how = (vlm.view, inputs, asked.prompt, words, vlm.calibration, kinds, vlm.detail_form)
+        self.checks = Checks(*how) if asks else None
         self._columns = int(inputs["input_ids"].shape[1])
         refused = {} if self.looker is None else self.looker.look.refuses
         if "beams" in refused and asked.decoding["num_beams"] > 1:

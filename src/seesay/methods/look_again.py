@@ -9,7 +9,9 @@ is encoded already, "Is there a knife in the image?". An object fails where
                          doubt = P(not there | the same scores and P(yes))       "combined"
 
 and the clause that names it is left out, the rest mended. Nothing is put in its place: under habit
-most replacements are inventions too. The method acts on texts, so `VLM.describe` carries it out; a
+most replacements are inventions too. Further questions are options: whether what is said of an
+object holds ("Is the fork red?", "Are there two forks?"), and what else of the vocabulary is there,
+which is then said at the end. The method acts on texts, so `VLM.describe` carries it out; a
 session has nothing to do for it, and other methods added to it shape the text that is looked at.
 
 Ours. That asking a model finds much of what it invents is known from self-checking decoders; that
@@ -50,6 +52,13 @@ class LookAgain(Method):
         otherwise: said in the place of a text of which nothing is left.
         stricter: P(yes) that a rewritten sentence's new objects need, 0 to 1.
         tries: how often a sentence is rewritten before its clauses are left out, at least 1.
+        attributes: whether colours, materials, patterns and states before an object's word are
+            asked after too, and left out where they fail: "a red fork" becomes "a fork".
+        counts: the same for numbers: "two forks" becomes "forks".
+        details: the doubt, 1 − P(yes), at which an attribute or a count fails, 0 to 1.
+        add: P(yes) from which an object of the vocabulary that the model did not name is said at
+            the text's end, 0 to 1; None says nothing more. It finds objects that plain leaves out,
+            and under habit affirms inventions too.
     """
 
     name: ClassVar[str] = "look-again"
@@ -63,11 +72,21 @@ class LookAgain(Method):
     otherwise: str = "I am not sure what is in this picture."
     stricter: float = 0.9
     tries: int = 2
+    attributes: bool = False
+    counts: bool = False
+    details: float = UNCALIBRATED_THRESHOLD
+    add: float | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
             self._require_number("threshold", 0, 1)
-        self._require_number("stricter", 0, 1)
+        for field in ("stricter", "details"):
+            self._require_number(field, 0, 1)
+        for field in ("attributes", "counts"):
+            self._require(isinstance(getattr(self, field), bool), field, "must be True or False")
+        if self.add is not None:
+            self._require_number("add", 0, 1)
+            self._require(self.mode != "mark", "add", "puts words in, and mode='mark' changes none")
         self._require(type(self.tries) is int and self.tries >= 1, "tries", "must be 1 or more")
         self._require(isinstance(self.otherwise, str), "otherwise", "must be a text")
         for field, known in (("evidence", get_args(Evidence)), ("mode", get_args(Mode))):
@@ -76,10 +95,15 @@ class LookAgain(Method):
 
     @property
     def active(self) -> bool:
-        return self.threshold != 1
+        return self.threshold != 1 or bool(self.kinds) or self.add is not None
 
     def at_zero(self) -> LookAgain:
-        return replace(self, threshold=1.0)
+        return replace(self, threshold=1.0, attributes=False, counts=False, add=None)
+
+    @property
+    def kinds(self) -> tuple[Literal["attribute", "count"], ...]:
+        """The details that are asked after."""
+        return (*(("attribute",) if self.attributes else ()), *(("count",) if self.counts else ()))
 
     @property
     def refuses(self) -> Mapping[str, str]:
@@ -90,7 +114,8 @@ class LookAgain(Method):
     @property
     def asks(self) -> bool:
         """Whether the model is asked again: `risk` and `mark` by risk need no question."""
-        return self.active and (self.evidence != "risk" or self.mode == "rewrite")
+        more = self.mode == "rewrite" or bool(self.kinds) or self.add is not None
+        return self.active and (self.evidence != "risk" or more)
 
     def fitted(self, single: float | None, checked: float | None) -> LookAgain:
         """This method with the evidence and the threshold that a model's calibration can carry.
@@ -130,4 +155,8 @@ class LookAgain(Method):
 
     def fails(self, doubt: float) -> bool:
         """Whether an object in this much doubt is not to be said."""
-        return self.active and self.threshold is not None and doubt >= self.threshold
+        return self.threshold is not None and self.threshold < 1 and doubt >= self.threshold
+
+    def denies(self, p_yes: float | None) -> bool:
+        """Whether what is said of an object is not to be said, by how far the model affirms it."""
+        return p_yes is not None and 1 - p_yes >= self.details

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seesay.grounding import Mention
+    from seesay.grounding.details import Detail
     from seesay.grounding.withheld import Withheld
     from seesay.sights import Sight
 
@@ -47,26 +48,31 @@ class Panel:
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a text: plain where `mention` is None, else an object word."""
+    """A stretch of a text: an object word where `mention` is given, a doubtful attribute or count
+    where `detail` is, else plain."""
 
     text: str
     mention: Mention | None = None
     invented: bool = False
+    detail: Detail | None = None
 
     @property
     def doubtful(self) -> bool:
-        return self.mention is not None and self.mention.doubtful
+        return self.detail is not None or (self.mention is not None and self.mention.doubtful)
 
 
 def pieces(account: Account, present: frozenset[str] | None) -> list[Piece]:
-    """The text of `account` cut at its mentions; joined again it is the text."""
-    cut: list[Piece] = []
-    done = 0
+    """The text cut at its mentions and doubtful details; joined again it is the text."""
+    text, cut, done = account.text, [], 0
+    marks = {d.span: Piece(text[slice(*d.span)], detail=d)
+             for m in account.mentions for d in m.details if d.doubtful}  # fmt: skip
     for mention in account.mentions:
-        start, end = mention.span
+        word = text[slice(*mention.span)]
+        marks[mention.span] = Piece(word, mention, is_invented(mention, present))
+    for (start, end), piece in sorted(marks.items(), key=lambda pair: pair[0]):
         if start > done:
-            cut.append(Piece(account.text[done:start]))
-        cut.append(Piece(account.text[start:end], mention, is_invented(mention, present)))
+            cut.append(Piece(text[done:start]))
+        cut.append(piece)
         done = end
     if done < len(account.text):
         cut.append(Piece(account.text[done:]))
@@ -86,7 +92,8 @@ def repeats(account: Account, earlier: Sequence[Account]) -> str | None:
 
 
 def _marks(account: Account) -> list[tuple[tuple[int, int], bool]]:
-    return [(mention.span, mention.doubtful) for mention in account.mentions]
+    words = [(mention.span, mention.doubtful) for mention in account.mentions]
+    return words + [(d.span, d.doubtful) for m in account.mentions for d in m.details]
 
 
 def is_invented(mention: Mention, present: frozenset[str] | None) -> bool:

@@ -137,7 +137,7 @@ def _told(account: Account, same: str | None, panel: Panel, number: str) -> Told
             id=name,
             mention=mention,
             invented=None if panel.present is None else is_invented(mention, panel.present),
-            facts=meaning.facts(mention.scores),
+            facts=[*meaning.facts(mention.scores), *meaning.told(mention)],
             heat=_heat(mention),
             curve=curve(own, others, max(known, default=1.0)) if own else "",
         )

@@ -40,6 +40,16 @@ def facts(scores: Mapping[str, float]) -> list[Fact]:
     return found
 
 
+def told(mention: Mention) -> list[Fact]:
+    """What the text says of the object beside its name, as far as the model was asked after it."""
+    return [
+        Fact(f"Asked again whether “{detail.value}” holds, it says yes", share(detail.p_yes),
+             f"self-check, {detail.kind}")
+        for detail in mention.details
+        if detail.p_yes is not None
+    ]  # fmt: skip
+
+
 def verdict(mention: Mention) -> str:
     """What the risk of a word says, in a sentence; a rank is never called a chance."""
     if mention.calibrated:

@@ -50,13 +50,15 @@ def _thought(trace: Trace, one: Withheld, y: float) -> tuple[str, float]:
     story = str(one)
     drawn, y = paragraph(x, y, width, [(story[0].upper() + story[1:] + ".", "name")], 15)
     body += drawn
-    start = one.sentence.find(one.mention.word)
-    end = start + len(one.mention.word)
-    css = "invented moment" if is_invented(one.mention, trace.panel.present) else "moment"
+    word = one.detail or one.mention.word
+    start = one.sentence.find(word)
+    end = start + len(word)
+    wrong = one.detail is None and is_invented(one.mention, trace.panel.present)
+    css = "invented moment" if wrong else "moment"
     pieces = [(one.sentence[:start], ""), (one.sentence[start:end], css), (one.sentence[end:], "")]
     drawn, y = paragraph(x, y - 4, width, pieces if start >= 0 else one.sentence, 15)
     body += drawn
-    if trace.panel.present is not None:
+    if trace.panel.present is not None and one.detail is None:
         there = one.mention.name in trace.panel.present
         note = "It is in the picture: one true word less." if there else "It is not in the picture."
         drawn, y = paragraph(x, y - 4, width, [(note, "soft")], 13)

@@ -65,6 +65,7 @@ def unsaid(account: Account, present: frozenset[str] | None = None) -> Text:
     for one in account.withheld:
         wrong = is_invented(one.mention, present)
         truth = "" if present is None else " (not there)" if wrong else " (it is there)"
+        truth = truth if one.detail is None else ""
         lines.append(f"{printable(str(one))}{truth}")
     return Text("\n".join(lines), style="dim")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from seesay.toy.captions import DESCRIBE, question
-from seesay.toy.world import CONTEXTS, OBJECTS, SURFACES, plural
+from seesay.toy.captions import DESCRIBE, affirmed_color, affirmed_count, question
+from seesay.toy.world import COLORS, CONTEXTS, OBJECTS, SURFACES, plural
 
 if TYPE_CHECKING:
     from seesay.toy.scenes import Placed, Scene, scene
@@ -18,6 +18,7 @@ MODEL_DIR: Final = Path(__file__).parent / "model"
 """The bundled model's folder, in Hugging Face format."""
 
 __all__ = [
+    "COLORS",
     "CONTEXTS",
     "DESCRIBE",
     "MODEL_DIR",
@@ -25,6 +26,8 @@ __all__ = [
     "SURFACES",
     "Placed",
     "Scene",
+    "affirmed_color",
+    "affirmed_count",
     "plural",
     "question",
     "scene",

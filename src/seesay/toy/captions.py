@@ -43,6 +43,21 @@ def question(name: str) -> str:
     return _QUESTIONS[0].format(with_article(name))
 
 
+def affirmed_color(color: str, many: bool) -> tuple[str, str, tuple[str, ...]]:
+    """How an answer to `question` begins, how it goes on if the object is of this colour, and how
+    if it is of another: ("Yes, there is", "a red", ("a blue", …))."""
+    others = (other for other in COLORS if other != color)
+    if many:
+        return "Yes, there are two", color, tuple(others)
+    return "Yes, there is", with_article(color), tuple(map(with_article, others))
+
+
+def affirmed_count(many: bool) -> tuple[str, str, tuple[str, ...]]:
+    """The same for how many there are: the grammar knows one and two."""
+    said = ("are", "is") if many else ("is", "are")
+    return "Yes, there", said[0], said[1:]
+
+
 def caption(scene: Scene, rng: Random) -> str:
     """A description of one to six sentences that names every object once as something new."""
     seen = sorted(scene.objects, key=lambda o: -o.salience * math.exp(rng.gauss(0, 0.25)))

@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from seesay.errors import InputError
 from seesay.grounding.clauses import lexicon as lex
+from seesay.grounding.clauses.left import Left, Removal, merged, written
 from seesay.grounding.clauses.phrases import low_at, noun_phrase, tag_at
 from seesay.grounding.clauses.rules import leave
 from seesay.grounding.clauses.sentence import Sentence
 from seesay.grounding.clauses.sentences import sentences
 from seesay.grounding.clauses.tokens import Token, tokenize
-
-
-class Removal(NamedTuple):
-    """`text[start:end]` of the old text was left out by `rule`: list, preposition, participle,
-    infinitive, predicate, clause, of, apposition, comma, sentence, or follow-up (a sentence whose
-    pronoun has lost what it stood for)."""
-
-    start: int
-    end: int
-    rule: str
-
-
-@dataclass(frozen=True)
-class Left:
-    """What is left of a text.
-
-    `removed`: what went, in order, never overlapping; `lost`: which of the `others` went with it;
-    `pieces`: (start, end, place) of old characters that stand at `place` of the new text.
-    """
-
-    text: str
-    removed: tuple[Removal, ...]
-    lost: tuple[int, ...]
-    pieces: tuple[tuple[int, int, int], ...]
-
-    def moved(self, span: tuple[int, int]) -> tuple[int, int] | None:
-        """Where characters `span` of the old text are in the new one; None if they went."""
-        first = next((p for p in self.pieces if p[0] <= span[0] < p[1]), None)
-        last = next((p for p in self.pieces if p[0] < span[1] <= p[1]), None)
-        if first is None or last is None:
-            return None
-        return first[2] + span[0] - first[0], last[2] + span[1] - last[0]
 
 
 def leave_out(
@@ -91,11 +59,11 @@ def leave_out(
         sentence = Sentence(tokenize(text, span, spans, others))
         before = list(sentence.tokens)
         orphaned = _without(sentence, orphaned)
-        gone += _merged(text, before, sentence)
+        gone += merged(text, before, sentence)
         kept.append(sentence)
     if not gone:
         return Left(text, (), (), ((0, len(text), 0),) if text else ())
-    new, pieces = _written(kept, separators)
+    new, pieces = written(kept, separators)
     survived = {k for k, other in enumerate(others) if any(p[0] <= other[0] < p[1] for p in pieces)}
     lost = tuple(k for k in range(len(others)) if k not in survived)
     return Left(new, tuple(gone), lost, tuple(pieces))
@@ -166,38 +134,3 @@ def _introduces(tokens: list[Token]) -> bool:
     return low_at(tokens, start) not in lex.POSSESSIVE | {"the", "this", "these"} or low_at(
         tokens, first
     ) in ("image", "picture", "photo", "scene")
-
-
-def _merged(text: str, before: Sequence[Token], sentence: Sentence) -> list[Removal]:
-    """What was removed, neighbours under one rule as one stretch."""
-    rules = {start: rule for start, _, rule in sentence.gone}
-    merged: list[Removal] = []
-    for token in before:
-        rule = rules.get(token.start)
-        if rule is None:
-            continue
-        last = merged[-1] if merged else None
-        if last is not None and last.rule == rule and not text[last.end : token.start].strip():
-            merged[-1] = Removal(last.start, token.end, rule)
-        else:
-            merged.append(Removal(token.start, token.end, rule))
-    return merged
-
-
-def _written(
-    kept: Sequence[Sentence], separators: Sequence[str]
-) -> tuple[str, list[tuple[int, int, int]]]:
-    """The new text, and where its old characters stand in it."""
-    new, pieces, pending = "", [], ""
-    for sentence, separator in zip(kept, separators, strict=True):
-        pending = max(pending, separator, key=lambda s: (s.count("\n"), len(s)))
-        for k, token in enumerate(sentence.tokens):
-            if k == 0:
-                new += pending if new else ""
-                pending = ""
-            else:
-                new += token.lead
-            if token.end > token.start:
-                pieces.append((token.start, token.end, len(new)))
-            new += token.text
-    return new, pieces
