@@ -107,7 +107,7 @@ class _Batch:
         return self._seen(0, Revised(reading), AUDITED, seconds, None, look)
 
     def _second_look(self) -> SecondLook:
-        return SecondLook(self.vlm, self.asked, self.inputs, self.words)
+        return SecondLook(self.vlm, self.asked, self.inputs, self.images, self.words)
 
     def _generated(
         self,

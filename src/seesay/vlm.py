@@ -221,12 +221,12 @@ class VLM:
     @cached_property
     def exam(self) -> Exam:
         """How this model answers yes/no questions about drawn scenes: can it be asked at all?"""
-        return can_answer(self.view, self._encode)
+        return can_answer(self.view, self.encode)
 
     def detail_exam(self, kind: Kind) -> DetailExam:
         """How this model tells right from wrong attributes or counts of drawn scenes."""
         if kind not in self._detail_exams:
-            self._detail_exams[kind] = examine(self.view, self._encode, kind, self.detail_form)
+            self._detail_exams[kind] = examine(self.view, self.encode, kind, self.detail_form)
         return self._detail_exams[kind]
 
     @property
@@ -234,7 +234,8 @@ class VLM:
         """How this model is asked whether what it says of an object holds."""
         return by_going_on if self.vocabulary.name == "toy" else by_yes_and_no
 
-    def _encode(self, images: Sequence[Image], prompt: str) -> Mapping[str, Any]:
+    def encode(self, images: Sequence[Image], prompt: str) -> Mapping[str, Any]:
+        """What the model takes for the same prompt about each picture."""
         return asking.inputs_for(self.model, self.processor, images, prompt)
 
     def refuse_unless_it_answers(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from seesay.errors import InputError
@@ -47,6 +48,19 @@ def count(name: str, number: int) -> str:
     if number == 1:
         return f"Is there one {name} in the image?"
     return f"Are there {NUMBERS[number - 1]} {pluralized(name)} in the image?"
+
+
+def existence(names: Sequence[str], *, also: bool = True) -> str:
+    """ "There is also a fork, a cup and a plate."
+
+    Args:
+        names: at least one.
+        also: whether other things were named before.
+    """
+    things = [name if _head(name) in PLURALS | _UNCOUNTED else with_article(name) for name in names]
+    listed = " and ".join(filter(None, [", ".join(things[:-1]), things[-1]]))
+    be = "are" if _head(names[0]) in PLURALS else "is"
+    return f"There {be} {'also ' * also}{listed}."
 
 
 def with_article(name: str) -> str:

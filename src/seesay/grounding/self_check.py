@@ -120,7 +120,7 @@ def blurred(picture: Image, share: float = 0.08) -> Image:
 
 
 def corrected(logit: float, baseline: float, weight: float = 0.5) -> float:
-    """A logit less its habit: ``logit − weight · baseline``.
+    """P(yes) of a logit less its habit: σ(logit − weight · baseline), 0 to 1.
 
     Worth it where pictures break habits, at a small cost where they keep them.
 
@@ -128,7 +128,7 @@ def corrected(logit: float, baseline: float, weight: float = 0.5) -> float:
         baseline: the object's `habit`, or the logit of the same question about the `blurred`
             picture.
     """
-    return logit - weight * baseline
+    return _sigmoid(logit - weight * baseline)
 
 
 # ---- can this model be asked at all? -------------------------------------------------------------

@@ -3,7 +3,7 @@ what is said of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,8 @@ from seesay.grounding.details import Form, Kind, by_yes_and_no, found
 from seesay.grounding.inquiry import Inquiry, shares
 from seesay.grounding.questions import presence
 from seesay.grounding.reading import checked
-from seesay.grounding.self_check import ask_yes
+from seesay.grounding.self_check import ask_yes, corrected
+from seesay.methods import LookAgain
 from seesay.models import ModelView
 
 
@@ -28,8 +29,9 @@ class Checks:
         inputs, prompt: what the pictures were described with.
         words: the vocabulary of each picture.
         calibration: weighs the words anew once they are asked after.
-        kinds: the details that are asked after too, and
-        form: how.
+        look: says which details are asked after too, and how much habit is taken off.
+        form: how details are asked after.
+        blurred: gives the inputs with every picture blurred, for the model's habit.
     """
 
     def __init__(
@@ -39,16 +41,21 @@ class Checks:
         prompt: str,
         words: Sequence[Vocabulary],
         calibration: Calibration | None,
-        kinds: Sequence[Kind] = (),
+        look: LookAgain | None = None,
+        *,
         form: Form = by_yes_and_no,
+        blurred: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self.view, self.inputs, self.prompt = view, inputs, prompt
-        self.calibration, self.kinds = calibration, kinds
+        self.calibration = calibration
+        self.kinds: Sequence[Kind] = () if look is None else look.kinds
+        self._habit, self._blurred = 0.0 if look is None else look.habit, blurred
         self.answers: list[dict[str, float]] = [{} for _ in words]
         self._told: list[dict[Inquiry, float]] = [{} for _ in words]
         self._form = toy.question if all(its.name == "toy" for its in words) else presence
         self._put = form
         self._fork: Fork | None = None
+        self._dim: Fork | None = None
 
     @property
     def cost(self) -> Cost:
@@ -86,9 +93,23 @@ class Checks:
         if any(new):
             fork = self._forked()
             self._refuse_unspelt(fork.processor.tokenizer, sorted(set().union(*new)))
-            for known, its in zip(self.answers, ask_yes(fork, new, self._form), strict=True):
-                known.update({name: answer.p_yes for name, answer in its.items()})
+            for known, its in zip(self.answers, self._p_yes(fork, new), strict=True):
+                known.update(its)
         return self.answers
+
+    def _p_yes(self, fork: Fork, names: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+        """The answers, less what the model would affirm of a blurred picture."""
+        answers = ask_yes(fork, names, self._form)
+        if not self._habit or self._blurred is None:
+            return [{name: answer.p_yes for name, answer in its.items()} for its in answers]
+        if self._dim is None:
+            self._dim = Fork.fresh(self.view, self._blurred(), self.prompt)
+            self._dim.cost = fork.cost  # one account of both
+        habits = ask_yes(self._dim, names, self._form)
+        return [
+            {n: corrected(a.logit, habit[n].logit, self._habit) for n, a in its.items()}
+            for its, habit in zip(answers, habits, strict=True)
+        ]
 
     def _after_details(self, readings: Sequence[Reading]) -> list[Reading]:
         """The readings with what they say of their objects, asked after."""

@@ -10,14 +10,18 @@ from transformers import LogitsProcessorList
 from seesay.asking import Asked, Follow
 from seesay.engine import Record, Session, Stack
 from seesay.engine.fork import Cost
-from seesay.errors import EngineError
+from seesay.errors import EngineError, InputError
 from seesay.grounding import Reading, Vocabulary
+from seesay.grounding.self_check import blurred
+from seesay.looking.adding import completed, unsaid
 from seesay.looking.checks import Checks
 from seesay.looking.looker import Looker, Revised
 from seesay.looking.rewriting import Bounds, Path, rewritten
 from seesay.looking.streaming import Released
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from seesay.vlm import VLM
 
 
@@ -32,17 +36,40 @@ class SecondLook:
     """
 
     def __init__(
-        self, vlm: VLM, asked: Asked, inputs: Mapping[str, Any], words: Sequence[Vocabulary]
+        self,
+        vlm: VLM,
+        asked: Asked,
+        inputs: Mapping[str, Any],
+        images: Sequence[Image],
+        words: Sequence[Vocabulary],
     ) -> None:
         self.vlm, self.asked, self.words = vlm, asked, words
         self.looker = Looker.of(vlm, asked.method)
         if asked.self_check:
             vlm.refuse_unless_it_answers()
         asks = asked.self_check or (self.looker is not None and self.looker.look.asks)
-        kinds = () if self.looker is None else self.looker.look.kinds
-        how = (vlm.view, inputs, asked.prompt, words, vlm.calibration, kinds, vlm.detail_form)
-        self.checks = Checks(*how) if asks else None
+        self.checks = (
+            Checks(
+                vlm.view,
+                inputs,
+                asked.prompt,
+                words,
+                vlm.calibration,
+                None if self.looker is None else self.looker.look,
+                form=vlm.detail_form,
+                blurred=lambda: vlm.encode(list(map(blurred, images)), asked.prompt),
+            )
+            if asks
+            else None
+        )
         self._columns = int(inputs["input_ids"].shape[1])
+        adds = self.looker is not None and self.looker.look.add is not None
+        for its in words if adds else ():
+            if not its.classes:
+                raise InputError(
+                    f"the vocabulary {its.name!r} has no list of classes to ask after; choose "
+                    "another one, or leave out look-again's add"
+                )
         refused = {} if self.looker is None else self.looker.look.refuses
         if "beams" in refused and asked.decoding["num_beams"] > 1:
             raise EngineError(f"{asked.method}: {refused['beams']}; leave out one of them")
@@ -104,11 +131,22 @@ class SecondLook:
         if looker is None:
             return [Revised(reading) for reading in readings]
         if looker.look.mode != "rewrite":
-            return [looker.revised(reading) for reading in readings]
+            return self._completed([looker.revised(reading) for reading in readings])
         paths = [Path(reading, frozenset(m.name for m in reading.mentions)) for reading in readings]
         rewritten(looker, paths, lambda: self.asked_after(again(self._bounds(paths))))
-        return [
+        return self._completed([
             looker.revised(path.reading, first=path.first, dropped=path.dropped) for path in paths
+        ])  # fmt: skip
+
+    def _completed(self, revised: list[Revised]) -> list[Revised]:
+        """With what else of the vocabulary the model affirms, if that is wanted."""
+        if self.looker is None or self.looker.look.add is None or self.checks is None:
+            return revised
+        others = [unsaid(*pair) for pair in zip(revised, self.words, strict=True)]
+        answers = self.checks.after_names(others)
+        return [
+            completed(one, {name: known[name] for name in names}, self.looker.look)
+            for one, names, known in zip(revised, others, answers, strict=True)
         ]
 
     def _bounds(self, paths: Sequence[Path]) -> LogitsProcessorList:

@@ -16,12 +16,15 @@ import numpy as np
 from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.look_again.runs import Text
 from seesay.evaluate.statistics import Interval, interval, resampled
-from seesay.grounding import Calibration, Reading
+from seesay.grounding import Calibration, Reading, Vocabulary
+from seesay.looking.adding import completed, unsaid
 from seesay.looking.looker import Looker
 from seesay.methods import LookAgain
 from seesay.toy.captions import well_formed, well_formed_parts
 
 THRESHOLDS: Final = (*(round(k / 20, 2) for k in range(2, 20)), 0.97, 0.99, 1.0)
+ADDED: Final = (0.995, 0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+"""P(yes) from which unnamed objects are said."""
 DRAWS: Final = 2000
 _COLUMNS: Final = (
     "invented", "named", "any invented", "present", "words", "texts", "well-formed", "whole parts",
@@ -139,6 +142,25 @@ def look_again(
     """The texts as Look Again says them."""
     looker = Looker(look, calibration)
     return [looker.revised(text.reading).reading for text in texts]
+
+
+def with_more(
+    texts: Sequence[Text], adding: Sequence[Text], look: LookAgain, calibration: Calibration | None
+) -> list[Reading]:
+    """The texts as Look Again says them, and what else it affirms.
+
+    Args:
+        adding: the same texts with all that it affirms at a low bar (`runs.ADDING`).
+    """
+    looker, words = Looker(look, calibration), Vocabulary.toy()
+    told = []
+    for text, more in zip(texts, adding, strict=True):
+        revised = looker.revised(text.reading)
+        asked = (*text.reading.mentions, *more.reading.mentions)
+        known = {m.name: m.scores.get("self_check", 0.0) for m in asked}
+        answers = {name: known[name] for name in unsaid(revised, words) if name in known}
+        told.append(completed(revised, answers, look).reading)
+    return told
 
 
 def dropped(texts: Sequence[Text], share: float) -> list[Reading]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from seesay import toy
 from seesay.grounding import Mention, Reading
+from seesay.grounding.details import Detail
 from seesay.grounding.reading import Token
 from seesay.methods import parse
 from seesay.seen import Seen
@@ -43,6 +44,12 @@ BASES: Final = ("attention-lens", "agla", "gate(attention-lens(alpha=1.0))")
 """Methods that Look Again is added to."""
 
 REWRITE: Final = "look-again(mode=rewrite)"
+ADDING: Final = "look-again(add=0.1)"
+"""What else is affirmed of each scene; stricter values follow from it."""
+HABIT: Final = "look-again(mode=mark, evidence=self-check, habit=0.5)"
+"""Plain's texts asked after with the habit taken off."""
+DETAILS: Final = "look-again(mode=mark, attributes=True)"
+"""Plain's texts asked after their colours."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Text:
 def wanted() -> list[str]:
     """Every run, by its method."""
     swept = [method for points in SWEEPS.values() for method in points]
-    return [PLAIN, *dict.fromkeys([*swept, *BASES, REWRITE])]
+    return [PLAIN, *dict.fromkeys([*swept, *BASES, REWRITE, ADDING, HABIT, DETAILS])]
 
 
 def run(vlm: VLM, method: str, split: Split, scenes: int) -> list[Text]:
@@ -105,7 +112,10 @@ def _row(text: Text) -> dict[str, Any]:
         "ended": text.reading.ended,
         "seconds": text.seconds,
         "tokens": [[t.id, *t.span, t.logprob] for t in text.reading.tokens],
-        "mentions": [[m.name, *m.span, m.token, dict(m.scores)] for m in text.reading.mentions],
+        "mentions": [
+            [m.name, *m.span, m.token, dict(m.scores), [[*d.span, d.p_yes] for d in m.details]]
+            for m in text.reading.mentions
+        ],
     }
 
 
@@ -116,5 +126,8 @@ def _text(row: dict[str, Any]) -> Text:
 
 
 def _mentions(text: str, rows: Sequence[Any]) -> Iterator[Mention]:
-    for name, a, b, token, scores in rows:
-        yield Mention(text[a:b], name, (a, b), token, scores, risk=0.0, doubtful=False)
+    for name, a, b, token, scores, said in rows:
+        details = tuple(Detail("attribute", text[c:d].lower(), (c, d), p_yes=p) for c, d, p in said)
+        yield Mention(
+            text[a:b], name, (a, b), token, scores, risk=0.0, doubtful=False, details=details
+        )
