@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import seesay
-from seesay.evaluate.look_again import cost, figures, plot, runs
+from seesay.evaluate.look_again import cost, details, figures, plot, runs
 from seesay.evaluate.look_again.figures import Curve, Point
 from seesay.evaluate.look_again.page import page
 from seesay.evaluate.look_again.split import measure
@@ -79,9 +79,11 @@ def test_runs_are_kept_for_the_model_that_made_them(vlm, texts, tmp_path, monkey
 def test_the_page_tells_every_rival_and_the_figure_draws(vlm, texts, monkeypatch):
     monkeypatch.setattr(figures, "DRAWS", 20)
     every = dict.fromkeys(runs.wanted(), texts)
-    found = measure(every, runs.present("broken", SCENES), vlm.calibration)
+    scenes = runs.drawn("broken", SCENES)
+    found = measure(every, [scene.present for scene in scenes], vlm.calibration)
+    apart = details.measure(vlm, runs.run(vlm, runs.DETAILS, "broken", SCENES), scenes)
     costs = {name: cost.Cost(20.0, 100.0, 0.1) for name in cost.MEASURED}
-    text = page({"command": "x"}, {"broken": found}, costs, "a.svg")
+    text = page({"command": "x"}, {"broken": found}, {"broken": apart}, costs, "a.svg")
     for points in runs.SWEEPS.values():
         for method in points:
             assert f"`{method}`" in text

@@ -17,8 +17,18 @@ import torch
 from seesay.answering import versions
 from seesay.errors import InputError
 from seesay.evaluate.look_again import cost, plot
+from seesay.evaluate.look_again.details import Details
+from seesay.evaluate.look_again.details import measure as measure_details
 from seesay.evaluate.look_again.page import page
-from seesay.evaluate.look_again.runs import FIRST_SEED, LONGEST, SPLITS, kept, present, wanted
+from seesay.evaluate.look_again.runs import (
+    DETAILS,
+    FIRST_SEED,
+    LONGEST,
+    SPLITS,
+    drawn,
+    kept,
+    wanted,
+)
 from seesay.evaluate.look_again.split import Measured, measure
 from seesay.looking.looker import Looker
 from seesay.methods import LookAgain
@@ -43,13 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.runs or Path(scratch)
         splits: dict[str, Measured] = {}
+        details: dict[str, Details] = {}
         for split in SPLITS:
             runs = {}
             for method in wanted():
                 log.info("%d scenes of split %r: %s", chosen.scenes, split, method)
                 runs[method] = kept(folder, method, split, chosen.scenes, vlm)
-            there = present(split, chosen.scenes)
-            splits[split] = measure(runs, there, vlm.calibration)
+            scenes = drawn(split, chosen.scenes)
+            splits[split] = measure(runs, [scene.present for scene in scenes], vlm.calibration)
+            details[split] = measure_details(vlm, runs[DETAILS], scenes)
             typical = cost.typical(runs["plain"])
         log.info("the cost of a caption, on %d of them", len(typical))
         costs = cost.measure(vlm, SPLITS[-1], typical)
@@ -57,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     figure.write_text(plot.draw(splits, costs), encoding="utf-8")
     facts = dict(_facts(vlm, chosen.scenes))
-    chosen.out.write_text(page(facts, splits, costs, figure.name), encoding="utf-8")
+    chosen.out.write_text(page(facts, splits, details, costs, figure.name), encoding="utf-8")
     log.info("written: %s and %s", chosen.out, figure)
 
 

@@ -14,7 +14,9 @@ from seesay.toy.world import Split
 from seesay.vlm import VLM
 
 MEASURED: Final = (
-    PLAIN, "look-again", "look-again(evidence=risk)", REWRITE, *(name for name in SWEEPS),
+    PLAIN, "look-again", "look-again(evidence=risk)", "look-again(add=0.9)",
+    "look-again(attributes=True, counts=True)", "look-again(habit=0.5)", REWRITE,
+    *(name for name in SWEEPS),
 )  # fmt: skip
 _CAPTIONS, _TURNS = 12, 3
 

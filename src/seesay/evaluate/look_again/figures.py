@@ -27,7 +27,7 @@ ADDED: Final = (0.995, 0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0
 """P(yes) from which unnamed objects are said."""
 DRAWS: Final = 2000
 _COLUMNS: Final = (
-    "invented", "named", "any invented", "present", "words", "texts", "well-formed", "whole parts",
+    "invented", "named", "any invented", "present", "words", "texts", "as trained", "well-formed",
     "empty", "repeating",
 )  # fmt: skip
 _OTHERWISE: Final = LookAgain().otherwise
@@ -57,8 +57,8 @@ RATES: Final = {
     "recall": lambda c: 100 * (c[:, 1] - c[:, 0]) / np.maximum(c[:, 3], 1),
     "F1": lambda c: 200 * (c[:, 1] - c[:, 0]) / np.maximum(c[:, 1] + c[:, 3], 1),
     "words": lambda c: c[:, 4] / c[:, 5],
-    "well-formed": lambda c: 100 * c[:, 6] / c[:, 5],
-    "whole parts": lambda c: 100 * c[:, 7] / c[:, 5],
+    "as trained": lambda c: 100 * c[:, 6] / c[:, 5],
+    "well-formed": lambda c: 100 * c[:, 7] / c[:, 5],
     "empty": lambda c: 100 * c[:, 8] / c[:, 5],
     "repeating": lambda c: 100 * c[:, 9] / c[:, 5],
 }

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
+from seesay.evaluate.look_again import equal
 from seesay.evaluate.look_again.cost import Cost
+from seesay.evaluate.look_again.details import Details
 from seesay.evaluate.look_again.plot import TITLES
-from seesay.evaluate.look_again.split import BY_PROBABILITY, CUT, EVIDENCE, Measured
-from seesay.evaluate.statistics import Interval
+from seesay.evaluate.look_again.split import EVIDENCE, HABIT_OFF, SHOWN_ADD, Measured
+from seesay.evaluate.look_again.wording import area, change, code, figure, table
 
-_LESS = (1.0, 2.0, 5.0, 10.0)
 _HEADLINE = ("CHAIR_I", "CHAIR_S", "recall", "F1", "words")
-_QUALITY = ("well-formed", "whole parts", "empty", "repeating")
+_QUALITY = ("well-formed", "as trained", "empty", "repeating")
 
 
 def page(
-    facts: Mapping[str, str], splits: Mapping[str, Measured], costs: Mapping[str, Cost], svg: str
+    facts: Mapping[str, str],
+    splits: Mapping[str, Measured],
+    details: Mapping[str, Details],
+    costs: Mapping[str, Cost],
+    svg: str,
 ) -> str:
     """The whole page as Markdown.
 
     Args:
         facts: the protocol's rows.
-        splits: by split.
+        splits, details: by split.
         costs: by method, plain among them.
         svg: the name of the figure beside the page.
     """
-    return "\n".join(_lines(facts, splits, costs, svg)).rstrip() + "\n"
+    return "\n".join(_lines(facts, splits, details, costs, svg)).rstrip() + "\n"
 
 
 def _lines(
-    facts: Mapping[str, str], splits: Mapping[str, Measured], costs: Mapping[str, Cost], svg: str
+    facts: Mapping[str, str],
+    splits: Mapping[str, Measured],
+    details: Mapping[str, Details],
+    costs: Mapping[str, Cost],
+    svg: str,
 ) -> Iterator[str]:
     yield "# Look Again, measured"
     yield ""
@@ -46,7 +55,7 @@ def _lines(
     yield ""
     yield "This page is generated; the command is in the table."
     yield ""
-    yield from _table(["", ""], facts.items())
+    yield from table(["", ""], facts.items())
     yield (
         "Brackets hold 95 % intervals from 2,000 draws of scenes with return; differences are "
         "paired: both sides are computed on the same draws. An object counts once a text. CHAIR_I "
@@ -62,18 +71,22 @@ def _lines(
     yield (
         "Every method buys fewer inventions with fewer true objects, so methods are compared where "
         "they name the same share of what is there: Look Again's CHAIR_I at the recall of each "
-        "point of each rival, between two of its thresholds by a straight line. A rival that names "
-        "more than plain is out of its reach, since it only leaves out; there plain's own CHAIR_I "
-        "stands, and the difference of recall is given."
+        "point of each rival, between two of its own points by a straight line. *Leaving out*: "
+        "over thresholds, which reaches from nothing up to plain. *And adding*: the same below "
+        "its default; from there on the default says at the end what else of the vocabulary it "
+        "affirms (`add`), over bars for P(yes), which reaches beyond plain."
     )
     yield ""
     for split, its in splits.items():
-        yield from _equal(split, its)
-    yield from _controls(splits)
+        yield from equal.equal(split, its)
+    yield from equal.controls(splits)
     yield "## Evidence, calibration, modes"
     yield ""
     for split, its in splits.items():
         yield from _ablations(split, its)
+    yield "## Attributes and counts"
+    yield ""
+    yield from _details(details)
     yield "## Added to other methods"
     yield ""
     yield from _added(splits)
@@ -85,62 +98,23 @@ def _lines(
     yield from _cost(costs)
     yield "## Where it does not win"
     yield ""
-    yield from _lost(splits, costs)
+    yield from equal.lost(splits, costs)
 
 
 def _default(split: str, its: Measured) -> Iterator[str]:
     yield f"### {TITLES[split].capitalize()}"
     yield ""
     rivals = [p for name, points in its.rivals.items() for p in points if p.label == name]
-    shown = [its.plain, its.look, its.same_length, *rivals]
-    rows = [[_code(p.label), *(_figure(p.estimate(rate)) for rate in _HEADLINE)] for p in shown]
-    yield from _table(["", *_HEADLINE], rows)
-    changes = ", ".join(
-        f"{rate} {_change(its.look.against(its.plain, rate))}"
-        for rate in ("CHAIR_I", "recall", "F1")
-    )
-    yield f"Look Again less plain: {changes}."
+    shown = [its.plain, its.look, its.more, its.same_length, *rivals]
+    rows = [[code(p.label), *(figure(p.estimate(rate)) for rate in _HEADLINE)] for p in shown]
+    yield from table(["", *_HEADLINE], rows)
+    for name, point in (("Look Again", its.look), (f"With `add={SHOWN_ADD}`", its.more)):
+        changes = ", ".join(
+            f"{rate} {change(point.against(its.plain, rate))}"
+            for rate in ("CHAIR_I", "recall", "F1")
+        )
+        yield f"{name} less plain: {changes}."
     yield ""
-
-
-def _equal(split: str, its: Measured) -> Iterator[str]:
-    rows = []
-    for points in its.rivals.values():
-        for point in points:
-            recall, chair = point.value("recall"), point.value("CHAIR_I")
-            cells = [_code(point.label), f"{recall:.1f}", f"{chair:.1f}"]
-            difference = its.curve.against_point(point)
-            if math.isfinite(difference.value):
-                own = its.curve.at(recall)
-                rows.append([*cells, f"{own:.1f}", _change(difference), _verdict(difference)])
-                continue
-            more = point.against(its.plain, "recall")
-            instead = its.plain.against(point, "CHAIR_I")
-            note = f"out of reach: names {_change(more)} points more than plain"
-            rows.append([*cells, f"({its.plain.value('CHAIR_I'):.1f})", _change(instead), note])
-    yield f"### {TITLES[split].capitalize()}"
-    yield ""
-    head = ["rival", "its recall", "its CHAIR_I", "Look Again there", "difference", ""]
-    yield from _table(head, rows)
-
-
-def _controls(splits: Mapping[str, Measured]) -> Iterator[str]:
-    yield "Against what needs no second look: the same clauses left out by the caption's own"
-    yield "log-probability, and plain captions cut to a length. CHAIR_I at so many points of recall"
-    yield "under plain's:"
-    yield ""
-    rows = []
-    for split, its in splits.items():
-        for less in _LESS:
-            at = its.plain.value("recall") - less
-            cells = [TITLES[split], f"−{less:g}", f"{its.curve.at(at):.1f}"]
-            for name in (BY_PROBABILITY, CUT):
-                other = its.curves[name]
-                difference = its.curve.against(other, its.plain, less)
-                cells.append(f"{other.at(at):.1f}, {_change(difference)}")
-            rows.append(cells)
-    head = ["", "recall", "look-again", f"{BY_PROBABILITY}, difference", f"{CUT}, difference"]
-    yield from _table(head, rows)
 
 
 def _ablations(split: str, its: Measured) -> Iterator[str]:
@@ -149,24 +123,56 @@ def _ablations(split: str, its: Measured) -> Iterator[str]:
     yield "CHAIR_I at so many points of recall under plain's, by evidence:"
     yield ""
     rows = []
-    for evidence in EVIDENCE:
+    habit_off = [name for name in its.curves if name.endswith(HABIT_OFF.format(""))]
+    for evidence in (*EVIDENCE, *habit_off):
         curve = its.curves[evidence]
-        at = [curve.at(its.plain.value("recall") - less) for less in _LESS]
+        at = [curve.at(its.plain.value("recall") - less) for less in equal.LESS]
         cells = ["–" if math.isnan(chair) else f"{chair:.1f}" for chair in at]
         rows.append([evidence, *cells])
-    yield from _table(["evidence", *(f"−{less:g}" for less in _LESS)], rows)
-    yield "Settings at their defaults; by self-check alone is what a model without a calibration"
-    yield "gets:"
+    yield from table(["evidence", *(f"−{less:g}" for less in equal.LESS)], rows)
+    yield "The habit is the log-odds of the same question about the blurred picture, half of it"
+    yield "taken off. Settings at their defaults; by self-check alone is what a model without a"
+    yield "calibration gets:"
     yield ""
     rows = [
-        [_code(p.label), *(_figure(p.estimate(rate)) for rate in _HEADLINE)] for p in its.variants
+        [code(p.label), *(figure(p.estimate(rate)) for rate in _HEADLINE)] for p in its.variants
     ]
-    yield from _table(["", *_HEADLINE], rows)
+    yield from table(["", *_HEADLINE], rows)
     marked, found = its.flags
     yield (
         f"`mode=mark` changes no text: of the objects that it marks {marked:.0f} % are not there, "
         f"and of those that are not there {found:.0f} % are marked."
     )
+    yield ""
+
+
+def _details(details: Mapping[str, Details]) -> Iterator[str]:
+    yield "With `attributes=True` colours of named objects are asked after too. Of the colours that"
+    yield "plain's captions give to objects that are there, in percent:"
+    yield ""
+    names = ("wrong", "still_wrong", "left_out", "right_lost")
+    rows = [
+        [TITLES[split], str(its.colors), *(figure(getattr(its, name)) for name in names)]
+        for split, its in details.items()
+    ]
+    head = ["", "colours", "wrong", "wrong of those still said", "left out", "right ones left out"]
+    yield from table(head, rows)
+    yield "How well it tells wrong from right (AUROC), beside the caption's own log-probability of"
+    yield "the colour; and how well the count “two”, asked of every object that is there, tells"
+    yield "those that are there twice:"
+    yield ""
+    rows = [
+        [
+            TITLES[split], area(its.asked), area(its.unasked), f"{its.twice}",
+            area(its.counted), f"{its.claimed}",
+        ]
+        for split, its in details.items()
+    ]  # fmt: skip
+    head = ["", "colour, asked", "colour, log-probability", "objects there twice", "count, asked"]
+    yield from table([*head, "numbers in the captions"], rows)
+    yield "The bundled model never learnt to be asked after colours or counts; it is asked by how"
+    yield "its own answer goes on behind “Yes, there is”. Where its captions hold no number,"
+    yield "`counts=True` has nothing to leave out."
     yield ""
 
 
@@ -177,30 +183,31 @@ def _added(splits: Mapping[str, Measured]) -> Iterator[str]:
     yield ""
     rows = [
         [
-            TITLES[split], _code(both.label),
-            *(_figure(both.estimate(rate)) for rate in ("CHAIR_I", "recall", "F1")),
-            _change(both.against(base, "CHAIR_I")), _change(both.against(base, "F1")),
+            TITLES[split], code(both.label),
+            *(figure(both.estimate(rate)) for rate in ("CHAIR_I", "recall", "F1")),
+            change(both.against(base, "CHAIR_I")), change(both.against(base, "F1")),
         ]
         for split, its in splits.items()
         for base, *added in its.added.values()
         for both in added
     ]  # fmt: skip
     head = ["", "", "CHAIR_I", "recall", "F1", "CHAIR_I less the method's alone", "F1"]
-    yield from _table(head, rows)
+    yield from table(head, rows)
 
 
 def _texts(splits: Mapping[str, Measured]) -> Iterator[str]:
-    yield "Percent of texts. *Well-formed*: whole captions of the grammar that the model was"
-    yield "trained on. *Whole parts*: whole sentences of it, some of which say less (“There is a"
-    yield "black car.”). *Empty*: nothing is left, and the honest sentence stands there."
-    yield "*Repeating*: a sentence comes twice."
+    yield "Percent of texts. *Well-formed*: every sentence is a whole one of the grammar that the"
+    yield "model was trained on, or one that says less (“There is a black car.” without its place)."
+    yield "*As trained*: the whole caption could stand in the training texts, its opening and all."
+    yield "*Empty*: nothing is left, and the honest sentence stands there. *Repeating*: a sentence"
+    yield "comes twice."
     yield ""
     rows = []
     for split, its in splits.items():
-        for point in (its.plain, its.look, its.variants[-1]):
+        for point in (its.plain, its.look, its.rewritten):
             values = [f"{point.value(rate):.1f}" for rate in _QUALITY]
-            rows.append([TITLES[split], _code(point.label), *values])
-    yield from _table(["", "", *_QUALITY], rows)
+            rows.append([TITLES[split], code(point.label), *values])
+    yield from table(["", "", *_QUALITY], rows)
 
 
 def _cost(costs: Mapping[str, Cost]) -> Iterator[str]:
@@ -211,82 +218,9 @@ def _cost(costs: Mapping[str, Cost]) -> Iterator[str]:
     plain = costs["plain"]
     rows = [
         [
-            _code(name), f"{c.forwards:.1f}", f"{c.tokens:.0f}", f"{1000 * c.seconds:.0f} ms",
+            code(name), f"{c.forwards:.1f}", f"{c.tokens:.0f}", f"{1000 * c.seconds:.0f} ms",
             f"{c.seconds / plain.seconds:.2f}",
         ]
         for name, c in costs.items()
     ]  # fmt: skip
-    yield from _table(["", "forwards", "tokens", "time", "beside plain"], rows)
-
-
-def _lost(splits: Mapping[str, Measured], costs: Mapping[str, Cost]) -> Iterator[str]:
-    lines = [f"{TITLES[split].capitalize()}: {line}" for split, its in splits.items()
-             for line in _lost_on(its)]  # fmt: skip
-    ratio = costs["look-again"].seconds / costs["plain"].seconds
-    if ratio > 1.5:
-        lines.append(f"A caption costs {ratio:.2f} times plain's time; the aim was 1.5.")
-    yield from (f"* {line}" for line in lines)
-    if not lines:
-        yield "Nowhere among the comparisons of this page."
-    yield ""
-    yield (
-        "It can only leave out. An object that the model does not name stays missing, and an "
-        "invention that the question shares (the model says yes to it too) stays in. Later "
-        "mentions of a failing object go with it, and so may true neighbours in its clause."
-    )
-    yield ""
-
-
-def _lost_on(its: Measured) -> Iterator[str]:
-    beyond, better, unsure = [], [], []
-    for point in (p for points in its.rivals.values() for p in points):
-        difference, name = its.curve.against_point(point), _code(point.label)
-        if not math.isfinite(difference.value):
-            beyond.append(f"{name} ({_change(point.against(its.plain, 'recall'))} points)")
-        elif difference.value >= 0:
-            better.append(f"{name} ({_change(difference)})")
-        elif not difference.high < 0:
-            unsure.append(f"{name} ({_change(difference)})")
-    for name in (BY_PROBABILITY, CUT):
-        for less in _LESS:
-            difference = its.curve.against(its.curves[name], its.plain, less)
-            if not difference.high < 0:
-                unsure.append(f"{name}, −{less:g} points of recall ({_change(difference)})")
-    if beyond:
-        yield f"name more than plain, which it cannot: {', '.join(beyond)}."
-    if better:
-        yield f"no higher CHAIR_I at the same recall: {', '.join(better)}."
-    if unsure:
-        yield f"lower CHAIR_I, but not certainly, than {', '.join(unsure)}."
-    change = its.look.against(its.plain, "F1")
-    if change.value < 0:
-        yield f"F1 at the default is under plain's ({_change(change)})."
-
-
-def _verdict(difference: Interval) -> str:
-    if difference.high < 0:
-        return "lower, certain"
-    if difference.low > 0:
-        return "higher, certain"
-    return "not certain"
-
-
-def _figure(figure: Interval) -> str:
-    return f"{figure.value:.1f} [{figure.low:.1f}, {figure.high:.1f}]"
-
-
-def _change(figure: Interval) -> str:
-    value, low, high = (f"{number:+.1f}".replace("-", "−") for number in figure)
-    return f"{value} [{low}, {high}]"
-
-
-def _code(label: str) -> str:
-    return label if label.startswith("plain,") or " by " in label else f"`{label}`"
-
-
-def _table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{' --- |' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-    yield ""
+    yield from table(["", "forwards", "tokens", "time", "beside plain"], rows)

@@ -44,6 +44,7 @@ def draw(splits: Mapping[str, Measured], costs: Mapping[str, Cost]) -> str:
 
 def _entries(its: Measured) -> Iterator[tuple[str, str, str]]:
     yield "look-again, over thresholds", AFTER, ""
+    yield "and adding what else it affirms", AFTER, "8 5"
     yield BY_PROBABILITY, SOFT, "6 4"
     yield CUT, SOFT, "2 3"
     for name, colour in zip(its.rivals, _COLOURS, strict=True):
@@ -54,7 +55,7 @@ def _panel(
     left: float, wide: float, title: str, its: Measured, costs: Mapping[str, Cost]
 ) -> Iterator[str]:
     plain = its.plain.value("recall"), its.plain.value("CHAIR_I")
-    points = [its.plain, its.look, *(p for points in its.rivals.values() for p in points)]
+    points = [its.plain, its.look, its.more, *its.points]
     recalls = [p.value("recall") for p in points]
     low = max(min(recalls), plain[0] - _LOST)
     x = Axis.over([low, *recalls], left, left + wide, 0.05)
@@ -75,7 +76,9 @@ def _panel(
         yield _line(_inside(Curve(name, tuple(places)), x, y), colour, "")
         for point in rival:
             yield _dot(point, x, y, colour, costs, default=point.label == name)
+    yield _line(_inside(its.whole, x, y), AFTER, "8 5", 2)
     yield _line(_inside(its.curve, x, y), AFTER, "", 3)
+    yield _dot(its.more, x, y, AFTER, costs, default=True)
     yield _dot(its.look, x, y, AFTER, costs, default=True)
     yield _dot(its.plain, x, y, INK, costs, default=True)
 

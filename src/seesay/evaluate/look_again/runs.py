@@ -82,9 +82,9 @@ def run(vlm: VLM, method: str, split: Split, scenes: int) -> list[Text]:
     return texts
 
 
-def present(split: Split, scenes: int) -> list[frozenset[str]]:
-    """The objects of each scene."""
-    return [toy.scene(split, FIRST_SEED + k).present for k in range(scenes)]
+def drawn(split: Split, scenes: int) -> list[toy.Scene]:
+    """What is described."""
+    return [toy.scene(split, FIRST_SEED + k) for k in range(scenes)]
 
 
 def kept(folder: Path, method: str, split: Split, scenes: int, vlm: VLM) -> list[Text]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seesay.errors import InputError
 from seesay.evaluate.look_again import figures
-from seesay.evaluate.look_again.figures import THRESHOLDS, Curve, Point
-from seesay.evaluate.look_again.runs import BASES, PLAIN, REWRITE, SWEEPS, Text
+from seesay.evaluate.look_again.figures import ADDED, THRESHOLDS, Curve, Point
+from seesay.evaluate.look_again.runs import ADDING, BASES, HABIT, PLAIN, REWRITE, SWEEPS, Text
 from seesay.grounding import Calibration
 from seesay.looking.looker import Looker
 from seesay.methods import LookAgain
@@ -16,6 +16,9 @@ from seesay.methods.look_again import Evidence
 
 EVIDENCE: tuple[Evidence, ...] = ("combined", "self-check", "risk")
 BY_PROBABILITY, CUT = "dropped by log-probability", "cut to a length"
+WITH_MORE, HABIT_OFF = "and adding", "{}, habit taken off"
+SHOWN_ADD = 0.9
+"""P(yes) of the variant that adds: what `stricter` asks of new objects too, not chosen here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,9 @@ class Measured:
     Attributes:
         plain, look: the plain model, and Look Again at its default.
         rivals: by method, its points at growing strength.
-        curves: Look Again over thresholds, by evidence; dropping by log-probability; cut texts.
+        curves: Look Again over thresholds, by evidence, and so with the habit taken off; what it
+            adds over bars, its threshold at the default, with stricter thresholds below; dropping
+            by log-probability; cut texts.
         variants: other settings and modes of Look Again, at their defaults.
         added: by base method, the base, and Look Again on top of it: by its default evidence, and
             by self-check alone.
@@ -44,9 +49,29 @@ class Measured:
     flags: tuple[float, float]
 
     @property
+    def points(self) -> list[Point]:
+        """Every point of every rival."""
+        return [point for points in self.rivals.values() for point in points]
+
+    @property
     def curve(self) -> Curve:
-        """Look Again's."""
+        """Look Again's over thresholds."""
         return self.curves["combined"]
+
+    @property
+    def whole(self) -> Curve:
+        """Look Again's over thresholds and, from its default on, over what it adds."""
+        return self.curves[WITH_MORE]
+
+    @property
+    def more(self) -> Point:
+        """Look Again adding at `SHOWN_ADD`."""
+        return self.variants[-1]
+
+    @property
+    def rewritten(self) -> Point:
+        """Look Again with ``mode=rewrite``."""
+        return self.variants[-2]
 
 
 def measure(
@@ -89,6 +114,18 @@ def measure(
         )
         for evidence in EVIDENCE
     }
+    for evidence in (default.evidence, asking.evidence):
+        name = HABIT_OFF.format(evidence)
+        habit_off = (LookAgain(threshold=t, evidence=evidence) for t in THRESHOLDS)
+        curves[name] = Curve(name, tuple(point("", look, runs[HABIT]) for look in habit_off))
+    adding = [
+        Point(repr(replace(LookAgain(), add=bar)),
+              figures.counts(figures.with_more(
+                  texts, runs[ADDING], replace(default, add=bar), calibration), present))
+        for bar in ADDED
+    ]  # fmt: skip
+    stricter = [p for p in curves["combined"].points if p.value("recall") < look.value("recall")]
+    curves[WITH_MORE] = Curve(WITH_MORE, (*stricter, look, *adding))
     probable = (figures.dropped(texts, 1 - t) for t in THRESHOLDS[:-1])
     points = (Point(BY_PROBABILITY, figures.counts(its, present)) for its in probable)
     curves[BY_PROBABILITY] = Curve(BY_PROBABILITY, (*points, plain))
@@ -115,7 +152,11 @@ def measure(
             for name, points_ in SWEEPS.items()
         },
         curves=curves,
-        variants=(*variants, said(REWRITE, runs[REWRITE])),
+        variants=(
+            *variants,
+            said(REWRITE, runs[REWRITE]),
+            next(one for one, bar in zip(adding, ADDED, strict=True) if bar == SHOWN_ADD),
+        ),
         added={
             base: (
                 said(base, runs[base]),
