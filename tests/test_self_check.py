@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import partial
 
@@ -150,8 +151,8 @@ class TestHabits:
         assert habit([]) == {}
 
     def test_a_correction_takes_the_habit_away(self):
-        assert corrected(3.0, 2.0, weight=1.0) == 1.0
-        assert corrected(3.0, 2.0, weight=0.0) == 3.0
+        assert corrected(3.0, 2.0, weight=1.0) == pytest.approx(1 / (1 + math.exp(-1)))
+        assert corrected(3.0, 2.0, weight=0.0) == pytest.approx(1 / (1 + math.exp(-3)))
 
     def test_blurring_keeps_the_colours_and_takes_the_shapes(self):
         board = np.indices((64, 64)).sum(0) // 4 % 2 * 255

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from seesay import toy
 from seesay.grounding import questions
 from seesay.grounding.clauses import sentences
-from seesay.grounding.clauses.phrases import tag_at
+from seesay.grounding.clauses.phrases import joined, tag_at
 from seesay.grounding.clauses.tokens import Token, is_adjective, tokenize
 from seesay.grounding.inquiry import Inquiry, shares
 
@@ -110,20 +110,9 @@ def _before(tokens: list[Token], span: tuple[int, int]) -> Iterator[Detail]:
             if tag_at(tokens, k + 1) != "and" and tag_at(tokens, k - 1) != "and":
                 yield Detail("count", number, (token.start, token.end), many)
             return
-        elif not (is_adjective(token) or _joins(tokens, k)):
+        elif not (is_adjective(token) or token.tag == "adverb" or joined(tokens, k)):
             return
         k -= 1
-
-
-def _joins(tokens: list[Token], k: int) -> bool:
-    """Whether the comma or conjunction at k stands between two attributes: "red and white"."""
-    if tokens[k].tag == "adverb":
-        return True
-    if tokens[k].tag not in ("comma", "and") or k == 0:
-        return False
-    return tokens[k - 1].low in ATTRIBUTES and (
-        tokens[k + 1].low in ATTRIBUTES or tag_at(tokens, k + 1) == "and"
-    )
 
 
 ATTRIBUTES: Final = questions.MATERIALS | frozenset(

@@ -8,7 +8,7 @@ from typing import Final
 from seesay.grounding.clauses.left import Left, merged, written
 from seesay.grounding.clauses.phrases import (
     Tokens,
-    joins_adjectives,
+    joined,
     separator_after,
     separator_before,
     tag_at,
@@ -47,7 +47,7 @@ def leave_words_out(text: str, spans: Sequence[tuple[int, int]]) -> Left:
 def _without(sentence: Sentence, k: int) -> None:
     tokens = sentence.tokens
     start, end = _shaded(tokens, k), k + 1
-    first, last = not _joined(tokens, start - 1), not _joined(tokens, end)
+    first, last = not joined(tokens, start - 1), not joined(tokens, end)
     if first and not last:
         end = separator_after(tokens, end)
     elif not first:
@@ -56,7 +56,7 @@ def _without(sentence: Sentence, k: int) -> None:
     if last and not first:
         # "red, white and blue" without its last: what is the last one now wants the conjunction.
         comma = _shaded(tokens, start - 1) - 1
-        if tag_at(tokens, comma) == "comma" and _joined(tokens, comma):
+        if tag_at(tokens, comma) == "comma" and joined(tokens, comma):
             sentence.remove(comma, comma + 1, "comma")
             sentence.insert(comma, "and", "and")
     sentence.mend()
@@ -67,11 +67,6 @@ def _shaded(tokens: Tokens, k: int) -> int:
     while tag_at(tokens, k - 1) == "adverb" or (k and tokens[k - 1].low in _SHADES):
         k -= 1
     return k
-
-
-def _joined(tokens: Tokens, k: int) -> bool:
-    """Whether the comma or conjunction at k stands between two adjectives of one noun."""
-    return tag_at(tokens, k) in ("comma", "and") and joins_adjectives(tokens, k)
 
 
 _SHADES: Final = frozenset({"bright", "dark", "light", "pale", "deep"})

@@ -55,11 +55,11 @@ def _belongs(tokens: Tokens, i: int, counted: bool) -> bool:
     tag = tokens[i].tag
     if counted or tag == "det":
         return tag == "det" and not (counted and tokens[i].low == "both")
-    if tag in ("ed", "ing", "adverb") and (_has_determiner(tokens, i) or _joins(tokens, i - 1)):
+    if tag in ("ed", "ing", "adverb") and (_has_determiner(tokens, i) or joined(tokens, i - 1)):
         return True
     if tag == "ed":
         return tag_at(tokens, i - 1) in ("", "prep", "and", "comma", "verb")
-    return tag in ("noun", "mention", "behind") or _joins(tokens, i)
+    return tag in ("noun", "mention", "behind") or joined(tokens, i)
 
 
 def _has_determiner(tokens: Tokens, i: int) -> bool:
@@ -94,7 +94,7 @@ def next_phrase(tokens: Tokens, i: int) -> int | None:
         tag = tokens[k].tag
         if tokens[k].noun or tag == "possessive":
             nouns = True
-        elif nouns and (tokens[k].low == "of" or _joins(tokens, k)):
+        elif nouns and (tokens[k].low == "of" or joined(tokens, k)):
             nouns = False
         elif nouns or not (tag in ("det", "behind") or _modifies(tokens, k)):
             break
@@ -102,7 +102,8 @@ def next_phrase(tokens: Tokens, i: int) -> int | None:
     return k if nouns else None
 
 
-def _joins(tokens: Tokens, k: int) -> bool:
+def joined(tokens: Tokens, k: int) -> bool:
+    """Whether the comma or conjunction at k stands between two adjectives of one noun."""
     return tag_at(tokens, k) in ("comma", "and") and joins_adjectives(tokens, k)
 
 
