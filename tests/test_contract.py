@@ -20,7 +20,11 @@ SETTINGS = {
     "gate": "gate(attention-lens, below=0.95)",
     "look-again": "look-again(threshold=0.5, evidence=self-check)",
 }
-LOOKING = ["look-again(threshold=0.5, mode=mark)", "look-again(threshold=0.5, mode=rewrite)"]
+LOOKING = [
+    "look-again(threshold=0.5, mode=mark)",
+    "look-again(threshold=0.5, mode=rewrite)",
+    "look-again(threshold=0.5, habit=0.5, attributes=True, counts=True, details=0.9, add=0.6)",
+]
 GATED_STREAM = "gate(agla, below=0.95)"
 
 

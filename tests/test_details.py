@@ -172,8 +172,7 @@ def test_a_model_is_examined_before_it_is_asked(vlm):
     untaught = examine(vlm.view, vlm.encode, "attribute", by_yes_and_no)
     assert untaught.pairs < 0.75, "the bundled model never learnt to be asked so"
     assert "attributes say nothing about the picture" in untaught.reason
-    mute = replace(vlm)
-    mute._detail_exams["count"] = DetailExam("count", 0.5, 32)
+    mute = replace(vlm, detail_exams={"count": DetailExam("count", 0.5, 32)})
     with pytest.raises(ModelError, match="cannot look again at counts: its answers about counts"):
         mute.describe("toy:broken/3", method="look-again(counts=True)")
     assert mute.describe("toy:broken/3", method="look-again(attributes=True)").text

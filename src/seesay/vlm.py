@@ -93,7 +93,8 @@ class VLM:
 
     `id` and `revision` name it in every protocol; `calibration` turns scores into risks (None:
     risks are ranks within each text; `remark` says why one that is there cannot be used);
-    `vocabulary` are the object words looked for unless a call brings its own.
+    `vocabulary` are the object words looked for unless a call brings its own; `detail_exams` fills
+    as `detail_exam` is asked.
     """
 
     model: Any
@@ -104,7 +105,7 @@ class VLM:
     calibration: Calibration | None = field(default=None, repr=False)
     remark: str = field(default="", repr=False)
     vocabulary: Vocabulary = field(default_factory=Vocabulary.coco, repr=False)
-    _detail_exams: dict[Kind, DetailExam] = field(default_factory=dict, init=False, repr=False)
+    detail_exams: dict[Kind, DetailExam] = field(default_factory=dict, repr=False)
 
     @overload
     def describe(
@@ -225,9 +226,9 @@ class VLM:
 
     def detail_exam(self, kind: Kind) -> DetailExam:
         """How this model tells right from wrong attributes or counts of drawn scenes."""
-        if kind not in self._detail_exams:
-            self._detail_exams[kind] = examine(self.view, self.encode, kind, self.detail_form)
-        return self._detail_exams[kind]
+        if kind not in self.detail_exams:
+            self.detail_exams[kind] = examine(self.view, self.encode, kind, self.detail_form)
+        return self.detail_exams[kind]
 
     @property
     def detail_form(self) -> Form:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from seesay import toy
 from seesay.grounding import questions
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seesay.models import ModelView
 
 Kind = Literal["attribute", "count"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 @dataclass(frozen=True)

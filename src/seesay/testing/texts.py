@@ -15,6 +15,7 @@ from typing import Any
 from seesay.engine import REGISTRY, AnyMethod, Method, Stack, parse
 from seesay.errors import EngineError, MethodError
 from seesay.grounding import Vocabulary
+from seesay.grounding.details import KINDS, DetailExam
 from seesay.grounding.self_check import Exam
 from seesay.models import ModelView
 from seesay.seen import Seen
@@ -24,6 +25,7 @@ from seesay.vlm import VLM
 NEW_TOKENS = 24
 _PICTURES = tuple(f"toy:broken/{seed}" for seed in range(4))
 _KNOWS = Exam(pictures=16, pairs=1.0, accuracy=1.0, mass=1.0)
+_KNOWS_DETAILS = {kind: DetailExam(kind, 1.0, 32) for kind in KINDS}
 
 Outcomes = Iterator[tuple[str, str]]
 
@@ -42,6 +44,7 @@ class Case:
         self.vlm = VLM(self.model, self.processor, view, "given", vocabulary=Vocabulary.toy())
         # The contract is about what a method does, not about what this model knows.
         vars(self.vlm)["exam"] = _KNOWS
+        self.vlm.detail_exams.update(_KNOWS_DETAILS)
 
     def outcomes(self) -> Outcomes:
         """Every check: its name, and that it held or was refused as declared.
