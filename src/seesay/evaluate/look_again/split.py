@@ -124,7 +124,8 @@ def measure(
                   texts, runs[ADDING], replace(default, add=bar), calibration), present))
         for bar in ADDED
     ]  # fmt: skip
-    stricter = [p for p in curves["combined"].points if p.value("recall") < look.value("recall")]
+    over = zip(THRESHOLDS, curves[default.evidence].points, strict=True)
+    stricter = [its for threshold, its in over if threshold < (default.threshold or 0)]
     curves[WITH_MORE] = Curve(WITH_MORE, (*stricter, look, *adding))
     probable = (figures.dropped(texts, 1 - t) for t in THRESHOLDS[:-1])
     points = (Point(BY_PROBABILITY, figures.counts(its, present)) for its in probable)
