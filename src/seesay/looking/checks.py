@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
 from seesay import toy
 from seesay.engine import Session
 from seesay.engine.fork import Cost, Fork
 from seesay.errors import InputError
 from seesay.grounding import Calibration, Reading, Vocabulary
 from seesay.grounding.questions import presence
-from seesay.grounding.reading import checked
+from seesay.grounding.reading import checked, on_grid
 from seesay.grounding.self_check import ask_yes
 from seesay.models import ModelView
 
@@ -24,6 +28,7 @@ class Checks:
         inputs, prompt: what the pictures were described with.
         words: the vocabulary of each picture.
         calibration: weighs the words anew once they are asked after.
+        cells: (rows, columns) the image token of each patch of each picture, for heat maps.
     """
 
     def __init__(
@@ -33,10 +38,12 @@ class Checks:
         prompt: str,
         words: Sequence[Vocabulary],
         calibration: Calibration | None,
+        cells: Sequence[Tensor | None],
     ) -> None:
         self.view, self.inputs, self.prompt = view, inputs, prompt
-        self.calibration = calibration
+        self.calibration, self.cells = calibration, cells
         self.answers: list[dict[str, float]] = [{} for _ in words]
+        self.heatmaps: list[dict[str, NDArray[np.float32] | None]] = [{} for _ in words]
         self._form = toy.question if all(its.name == "toy" for its in words) else presence
         self._fork: Fork | None = None
 
@@ -52,7 +59,7 @@ class Checks:
         return self
 
     def ask(self, readings: Sequence[Reading]) -> list[Reading]:
-        """The readings with `self_check` among the scores of their words.
+        """The readings with `self_check` among the scores of their words, and `heatmap_again`.
 
         Raises:
             InputError: an object whose name the model's tokenizer cannot spell.
@@ -66,10 +73,14 @@ class Checks:
             if self._fork is None:
                 self._fork = Fork.fresh(self.view, self.inputs, self.prompt)
             self._refuse_unspelt(self._fork.processor.tokenizer, sorted(set().union(*new)))
-            for known, its in zip(self.answers, ask_yes(self._fork, new, self._form), strict=True):
-                known.update({name: answer.p_yes for name, answer in its.items()})
-        pairs = zip(readings, self.answers, strict=True)
-        return [checked(reading, known, self.calibration) for reading, known in pairs]
+            gaze = any(cells is not None for cells in self.cells)
+            found = ask_yes(self._fork, new, self._form, gaze=gaze)
+            for row, its in enumerate(found):
+                cells = self.cells[row]
+                self.answers[row].update({name: its[name].p_yes for name in its})
+                self.heatmaps[row].update({name: on_grid(its[name].gaze, cells) for name in its})
+        rows = zip(readings, self.answers, self.heatmaps, strict=True)
+        return [checked(reading, known, self.calibration, again) for reading, known, again in rows]
 
     def _refuse_unspelt(self, tokenizer: Any, names: Sequence[str]) -> None:
         unknown = tokenizer.unk_token_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
 from transformers import LogitsProcessorList
 
 from seesay.asking import Asked, Follow
@@ -25,6 +26,9 @@ class SecondLook:
     """What is done with a batch's texts once they are written: nothing, asking after what they name
     (self-check), or look-again.
 
+    Args:
+        inputs, words, cells: of each picture of the batch, see `Checks`.
+
     Raises:
         ModelError: a model that cannot answer yes/no questions is to be asked.
         MethodError: evidence that this model has not got.
@@ -32,7 +36,12 @@ class SecondLook:
     """
 
     def __init__(
-        self, vlm: VLM, asked: Asked, inputs: Mapping[str, Any], words: Sequence[Vocabulary]
+        self,
+        vlm: VLM,
+        asked: Asked,
+        inputs: Mapping[str, Any],
+        words: Sequence[Vocabulary],
+        cells: Sequence[Tensor | None],
     ) -> None:
         self.vlm, self.asked, self.words = vlm, asked, words
         self.looker = Looker.of(vlm, asked.method)
@@ -40,7 +49,7 @@ class SecondLook:
             vlm.refuse_unless_it_answers()
         asks = asked.self_check or (self.looker is not None and self.looker.look.asks)
         self.checks = (
-            Checks(vlm.view, inputs, asked.prompt, words, vlm.calibration) if asks else None
+            Checks(vlm.view, inputs, asked.prompt, words, vlm.calibration, cells) if asks else None
         )
         self._columns = int(inputs["input_ids"].shape[1])
         refused = {} if self.looker is None else self.looker.look.refuses
