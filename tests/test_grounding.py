@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -233,13 +234,16 @@ def test_a_checked_word_is_weighed_by_the_checked_model_and_keeps_what_it_looked
         record([*ids, 0]), 0, tokenizer=tokenizer, end_ids=frozenset([0]), vocabulary=COCO,
         calibration=fitted,
     )  # fmt: skip
-    fork, cats = checked(reading, {"fork": 0.02}, fitted).mentions
+    grid = np.ones((2, 2), np.float32)
+    fork, cats = checked(reading, {"fork": 0.02}, fitted, {"fork": grid}).mentions
     before, _ = reading.mentions
     assert fork.scores == {**before.scores, "self_check": 0.02}
     assert fork.risk == pytest.approx(1 / (1 + math.exp(math.log(0.02 / 0.98))), abs=1e-9)
     assert fork.doubtful
     assert fork.layers == before.layers
     assert fork.own_layers == before.own_layers is not None
+    assert (fork.heatmap, fork.heatmap_again) == (before.heatmap, grid)
+    assert cats.heatmap_again is None
     assert cats == reading.mentions[1]  # not asked after: the single model still weighs it
     ranked = checked(reading, {"fork": 0.02, "cat": 0.9}, None).mentions
     assert not any(mention.calibrated for mention in ranked)

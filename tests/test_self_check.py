@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from functools import partial
 
@@ -118,7 +117,8 @@ class TestAnswers:
         for one, other in zip(together, apart, strict=True):
             assert one.keys() == other.keys()
             for name in one:
-                assert one[name] == pytest.approx(other[name], rel=1e-9)
+                assert one[name].gaze is other[name].gaze is None
+                assert one[name][:3] == pytest.approx(other[name][:3], rel=1e-9)
 
     def test_nothing_to_ask(self):
         _, _, fork = self.fork()
@@ -151,8 +151,8 @@ class TestHabits:
         assert habit([]) == {}
 
     def test_a_correction_takes_the_habit_away(self):
-        assert corrected(3.0, 2.0, weight=1.0) == pytest.approx(1 / (1 + math.exp(-1)))
-        assert corrected(3.0, 2.0, weight=0.0) == pytest.approx(1 / (1 + math.exp(-3)))
+        assert corrected(3.0, 2.0, weight=1.0) == 1.0
+        assert corrected(3.0, 2.0, weight=0.0) == 3.0
 
     def test_blurring_keeps_the_colours_and_takes_the_shapes(self):
         board = np.indices((64, 64)).sum(0) // 4 % 2 * 255

@@ -65,6 +65,7 @@ class _Batch:
         self.images = [picture.image for picture in pictures]
         self.inputs = asking.inputs_for(vlm.model, vlm.processor, self.images, asked.prompt)
         self.sights = sights(vlm.view, self.inputs, self.images)
+        self.cells = [None if sight is None else sight.cells for sight in self.sights]
         self.words = [vocabulary(vlm, picture, asked) for picture in pictures]
 
     def seen(self) -> list[Seen]:
@@ -107,7 +108,7 @@ class _Batch:
         return self._seen(0, Revised(reading), AUDITED, seconds, None, look)
 
     def _second_look(self) -> SecondLook:
-        return SecondLook(self.vlm, self.asked, self.inputs, self.images, self.words)
+        return SecondLook(self.vlm, self.asked, self.inputs, self.images, self.words, self.cells)
 
     def _generated(
         self,
@@ -137,7 +138,6 @@ class _Batch:
     def _read(
         self, record: Record, row: int, given: tuple[str, Sequence[tuple[int, int]]] | None = None
     ) -> Reading:
-        sight = self.sights[row]
         return read(
             record,
             row,
@@ -145,7 +145,7 @@ class _Batch:
             end_ids=self.asked.end_ids(self.vlm.model),
             vocabulary=self.words[row],
             calibration=self.vlm.calibration,
-            cells=None if sight is None else sight.cells,
+            cells=self.cells[row],
             aggregate=self.asked.aggregate,
             given=given,
         )

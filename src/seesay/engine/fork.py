@@ -9,21 +9,23 @@ key-value entry is copied once a question, and a question costs its few tokens.
     with method(model) as session:
         session.generate(**inputs)
         fork = Fork.after(session, inputs, prompt)
-    logits = fork.logits([["Is there a fork in the image?"], ...])   # one list a prompt
+    replies = fork.replies([["Is there a fork in the image?"], ...])   # one list a prompt
 """
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from seesay.engine.branching import Question, branches_of
+from seesay.engine.gaze import gazing
 from seesay.engine.kernel import precise
 from seesay.engine.layout import (
     Branch,
@@ -40,15 +42,10 @@ from seesay.engine.layout import (
 )
 from seesay.engine.method import AnyMethod
 from seesay.errors import EngineError, InputError
-from seesay.processors import chat_prompt
 
 if TYPE_CHECKING:
     from seesay.engine.session import Session
     from seesay.models import ModelView
-
-Question = str | tuple[int, ...]
-"""A text, put in the chat template; or a whole prompt as tokens, its picture not expanded, behind
-which an answer may have begun."""
 
 # Verbs through which a method changes what a prompt's picture leaves in the cache; the others act
 # on the row that predicts, which stands behind every place where a question can begin.
@@ -65,6 +62,20 @@ class Cost:
     tokens: int = 0
     image_passes: int = 0
     seconds: float = 0.0
+
+
+class Reply(NamedTuple):
+    """What the model says to a prompt's questions, read from the last row of each.
+
+    Attributes:
+        logits: (questions, vocabulary) float32 or better, of the answer's first token.
+        gaze: (questions, image tokens) float32, the share of that row's attention on each of the
+            prompt's image tokens, heads and middle layers averaged as in
+            `Record.image_attention`; None unless it was asked for.
+    """
+
+    logits: Tensor
+    gaze: Tensor | None = None
 
 
 @dataclass(eq=False)
@@ -113,7 +124,7 @@ class Fork:
 
         Raises:
             EngineError: a cache that does not hold what the plain model left of these prompts.
-            InputError, ModelError: see `logits`.
+            InputError, ModelError: see `replies`.
         """
         batch = len(inputs["input_ids"])
         fork = cls(view, inputs, _one_each(prompt, batch))
@@ -172,20 +183,26 @@ class Fork:
             )
         return self.view.processor
 
-    @torch.no_grad()
     def logits(self, questions: Sequence[Sequence[Question]]) -> list[Tensor]:
-        """The logits of the next token of each answer, all questions in one forward.
+        """`Reply.logits` of each row."""
+        return [reply.logits for reply in self.replies(questions)]
+
+    @torch.no_grad()
+    def replies(
+        self, questions: Sequence[Sequence[Question]], *, gaze: bool = False
+    ) -> list[Reply]:
+        """What the model says to each row's questions, all of them in one forward.
 
         Args:
             questions: for each row its questions; a row may have none.
-
-        Returns, for each row, (questions, vocabulary) float32 or better.
+            gaze: also where it looks as it answers.
 
         Raises:
             InputError: as many lists as rows are wanted; a question that holds an image token; a
                 prompt that is not `prompt` in the chat template, or whose text comes before its
                 picture.
-            EngineError: a sliding window that the question would reach past; a session is open.
+            EngineError: a sliding window that the question would reach past; a session is open; a
+                gaze under attention scores that are capped.
             ModelError: the processor has no chat template.
         """
         if len(questions) != len(self.prompts):
@@ -196,17 +213,26 @@ class Fork:
         self._refuse_session()
         started = time.perf_counter()
         asked = [row for row, texts in enumerate(questions) if texts]
-        found = [torch.empty(0)] * len(questions)
+        found = [Reply(torch.empty(0))] * len(questions)
         if asked:
-            # Pictures share most of their questions.
-            tokens = functools.cache(functools.partial(_tokens, self.processor))
             image = self.view.image_columns(**self.inputs).cpu()
-            branches = [self._branches(row, questions[row], image[row], tokens) for row in asked]
+            every = branches_of(
+                self.processor,
+                self.view.image_token_ids,
+                self.inputs["input_ids"],
+                image,
+                self.prompts,
+                questions,
+            )
+            branches = [every[row] for row in asked]
             if self.layers is None:
                 self.layers = self._read_prompts()
-            answers = self._forward(self.layers, asked, branches)
-            for row, logits in zip(asked, answers, strict=True):
-                found[row] = logits[: len(questions[row])]
+            logits, looks = self._forward(self.layers, asked, branches, gaze)
+            for k, row in enumerate(asked):
+                count, own = len(questions[row]), image[row].nonzero()[:, 0]
+                found[row] = Reply(
+                    logits[k, :count], None if looks is None else looks[k, :count][:, own]
+                )
         self.cost.seconds += time.perf_counter() - started
         return found
 
@@ -218,41 +244,6 @@ class Fork:
                 f"the model is in a session ({session.stack}), whose methods would act on the "
                 "questions too; ask after its block"
             )
-
-    def _branches(
-        self,
-        row: int,
-        questions: Sequence[Question],
-        image: Tensor,
-        tokens: Callable[[str], list[int]],
-    ) -> list[Branch]:
-        """Where each question leaves the row's prompt, and its tokens from there on.
-
-        Args:
-            image: (columns,) bool, the row's image columns.
-            tokens: a prompt in the chat template as tokens.
-        """
-        ids, old = self.inputs["input_ids"][row].tolist(), tokens(self.prompts[row])
-        branches = []
-        for question in questions:
-            new = tokens(question) if isinstance(question, str) else list(question)
-            # The prompt's last row may be a method's, and a question needs a row to be read from.
-            most = min(len(old), len(new)) - 1
-            shared = next((k for k in range(most) if old[k] != new[k]), most)
-            column = len(ids) - (len(old) - shared)
-            if ids[column:] != old[shared:] or bool(image[column:].any()):
-                raise InputError(
-                    f"row {row} is not {self.prompts[row]!r} behind its picture in the chat "
-                    "template, so the picture's cached part is unknown; ask about it anew "
-                    "(Fork.fresh) with the picture before the text"
-                )
-            if self.view.image_token_ids.intersection(new[shared:]):
-                raise InputError(
-                    f"the question {question!r} holds an image token; leave it out, the picture "
-                    "is in the prompt already"
-                )
-            branches.append(Branch(column, new[shared:]))
-        return branches
 
     def _read_prompts(self) -> list[Prefix]:
         """One pass of the plain model over the prompts, pictures included."""
@@ -268,9 +259,10 @@ class Fork:
         return [prefix_of(layer, slice(None), columns) for layer in cache.layers]
 
     def _forward(
-        self, layers: list[Prefix], rows: list[int], branches: list[list[Branch]]
-    ) -> Tensor:
-        """(rows, most questions of a row, vocabulary)."""
+        self, layers: list[Prefix], rows: list[int], branches: list[list[Branch]], gaze: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits (rows, most questions of a row, vocabulary), and for a gaze the attention on every
+        column (rows, most questions of a row, columns) on the CPU."""
         view = self.view
         end = max(branch.column for its in branches for branch in its)
         real = real_columns(self.inputs)[rows, :end]
@@ -278,7 +270,10 @@ class Fork:
         refuse_far(layers, int(laid.positions.max()))
         device = self.inputs["input_ids"].device
         ends = laid.ends.to(device)
-        with maskable(view.decoder):
+        with (
+            maskable(view.decoder),
+            gazing(view, ends) if gaze else nullcontext() as looks,
+        ):
             logits = view.model(
                 input_ids=laid.ids.to(device),
                 attention_mask=additive(laid.mask.to(device), view.decoder.dtype),
@@ -291,7 +286,8 @@ class Fork:
         self.cost.forwards += 1
         self.cost.tokens += laid.tokens
         self.cost.questions += sum(map(len, branches))
-        return precise(logits if logits.shape[1] == len(ends) else logits[:, ends])
+        logits = precise(logits if logits.shape[1] == len(ends) else logits[:, ends])
+        return logits, None if looks is None else looks.mean().cpu()
 
 
 def _one_each(prompt: str | Sequence[str], rows: int) -> tuple[str, ...]:
@@ -299,10 +295,3 @@ def _one_each(prompt: str | Sequence[str], rows: int) -> tuple[str, ...]:
     if len(prompts) != rows:
         raise InputError(f"{len(prompts)} prompts for {rows} rows; give one, or one for each row")
     return prompts
-
-
-def _tokens(processor: Any, prompt: str) -> list[int]:
-    """A prompt in the chat template, its picture not yet expanded."""
-    text, adds_special = chat_prompt(processor, prompt)
-    ids: list[int] = processor.tokenizer(text, add_special_tokens=adds_special)["input_ids"]
-    return ids

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seesay.engine.deep import Deep
-from seesay.engine.record import Record
+from seesay.engine.record import Record, middle_layers
 from seesay.engine.run import ImageColumns
 from seesay.engine.step import Step, divergence
 
@@ -43,7 +43,7 @@ class Readout:
     ) -> None:
         self.deep, self.rows = deep, rows
         self._shape, self._prompt = (layers, heads), prompt
-        self._middle = range(5 * layers // 32, 18 * layers // 32 + 1)
+        self._middle = middle_layers(layers)
         self._ends = torch.tensor(ends, dtype=torch.long)
         self._steps: list[Step] = []
         self._batch = 0

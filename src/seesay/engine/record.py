@@ -56,3 +56,8 @@ class Record:
     dispersion: Tensor | None = None
     consistency: Tensor | None = None
     confidence: Tensor | None = None
+
+
+def middle_layers(layers: int) -> range:
+    """The layers over which it is averaged where a row looks: 5 to 18 of 32, by relative depth."""
+    return range(5 * layers // 32, 18 * layers // 32 + 1)

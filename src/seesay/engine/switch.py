@@ -64,3 +64,11 @@ def original_kernel(decoder: Any) -> Kernel:
         return home.eager_attention_forward(module, *args, **kwargs)  # type: ignore[no-any-return]
 
     return eager
+
+
+def current_kernel(decoder: Any) -> Kernel:
+    """As `original_kernel`, but a session's own function in a session, which may stand aside."""
+    name = decoder.config._attn_implementation
+    if name.startswith("seesay-"):
+        return ALL_ATTENTION_FUNCTIONS[name]  # type: ignore[no-any-return]
+    return original_kernel(decoder)

@@ -12,6 +12,8 @@ from seesay.grounding.scores import Aggregate, alignment, score_word, svar_layer
 from seesay.grounding.words import Vocabulary, Word
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from seesay.engine import Record
@@ -87,12 +89,16 @@ def read(
 
 
 def checked(
-    reading: Reading, answers: Mapping[str, float], calibration: Calibration | None
+    reading: Reading,
+    answers: Mapping[str, float],
+    calibration: Calibration | None,
+    again: Mapping[str, NDArray[np.float32] | None] | None = None,
 ) -> Reading:
     """The reading with `self_check` among its words' scores, weighed anew.
 
     Args:
         answers: class → P(yes).
+        again: class → `Mention.heatmap_again`.
     """
     mentions = reading.mentions
     scores = [
@@ -102,18 +108,18 @@ def checked(
     words = [Word(m.name, *m.span) for m in mentions]
     tokens = [m.token for m in mentions]
     weighed = weigh(reading.text, words, tokens, scores, calibration, reading.given)
-    kept = zip(weighed, mentions, strict=True)
-    again = tuple(
+    kept = tuple(
         replace(
             now,
             layers=m.layers,
             own_layers=m.own_layers,
             heatmap=m.heatmap,
             details=m.details,
+            heatmap_again=(again or {}).get(m.name),
         )
-        for now, m in kept
+        for now, m in zip(weighed, mentions, strict=True)
     )
-    return replace(reading, mentions=again)
+    return replace(reading, mentions=kept)
 
 
 def _looked(mention: Mention, record: Record, row: int, cells: Tensor | None) -> Mention:
@@ -121,14 +127,24 @@ def _looked(mention: Mention, record: Record, row: int, cells: Tensor | None) ->
     by_layer = record.var[row].mean(-1)  # (tokens, layers)
     own = mention.token + 1
     cut = own >= len(by_layer) or bool(by_layer[own].isnan().any())
-    gaze = record.image_attention[row, mention.token]  # (image tokens,)
-    heatmap = None if cells is None or not len(gaze) else gaze[cells].numpy()
     return replace(
         mention,
         layers=tuple(by_layer[mention.token].tolist()),
         own_layers=None if cut else tuple(by_layer[own].tolist()),
-        heatmap=heatmap,
+        heatmap=on_grid(record.image_attention[row, mention.token], cells),
     )
+
+
+def on_grid(gaze: Tensor | None, cells: Tensor | None) -> NDArray[np.float32] | None:
+    """The attention on each image token, (image tokens,), as the patches lie in the picture.
+
+    Args:
+        cells: see `read`.
+    """
+    if gaze is None or cells is None or not len(gaze):
+        return None
+    laid: NDArray[np.float32] = gaze[cells].numpy()
+    return laid
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:

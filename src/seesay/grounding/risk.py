@@ -53,6 +53,8 @@ class Mention:
         heatmap: (rows, columns) of the patch grid over the picture as the model saw it whole: the
             share of attention that the row predicting the word paid to each patch (heads and
             middle layers averaged). None where the model's patch order is not known.
+        heatmap_again: the same of the row that answered when the model was asked whether the object
+            is there; None too where it was not asked.
         details: what the text says of it that was asked after; empty where nothing was.
     """
 
@@ -67,6 +69,7 @@ class Mention:
     layers: tuple[float, ...] | None = field(default=None, compare=False)
     own_layers: tuple[float, ...] | None = field(default=None, compare=False)
     heatmap: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    heatmap_again: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     details: tuple[Detail, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

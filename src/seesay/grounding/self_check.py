@@ -23,6 +23,7 @@ from seesay.grounding.questions import presence
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
     from seesay.engine.fork import Fork
     from seesay.models import ModelView
@@ -38,24 +39,35 @@ class Answer(NamedTuple):
         p_yes: P(yes) / (P(yes) + P(no)), 0 to 1.
         logit: its log-odds, log P(yes) − log P(no).
         mass: P(yes) + P(no), 0 to 1: how much of an answer to the question it is at all.
+        gaze: (image tokens,) where the model looked as it answered, see `engine.fork.Reply`; None
+            unless it was asked for.
     """
 
     p_yes: float
     logit: float
     mass: float
+    gaze: Tensor | None = None
+
+    def less(self, baseline: float, weight: float) -> Answer:
+        """This answer with its habit taken off; see `corrected`."""
+        logit = corrected(self.logit, baseline, weight)
+        return self._replace(p_yes=_sigmoid(logit), logit=logit)
 
 
-def ask(fork: Fork, questions: Sequence[Sequence[str]], *, at_once: int = 32) -> list[list[Answer]]:
+def ask(
+    fork: Fork, questions: Sequence[Sequence[str]], *, gaze: bool = False, at_once: int = 32
+) -> list[list[Answer]]:
     """The answers to yes/no questions about a batch of pictures.
 
     Args:
         fork: the pictures' cached prompts; `Fork.cost` tells what was spent.
         questions: for each prompt its questions.
+        gaze: also where the model looks.
         at_once: the most questions a prompt in one forward.
 
     Raises:
         ModelError: a tokenizer without tokens for yes and no.
-        InputError, EngineError: see `Fork.logits`.
+        InputError, EngineError: see `Fork.replies`.
     """
     import torch
 
@@ -63,13 +75,16 @@ def ask(fork: Fork, questions: Sequence[Sequence[str]], *, at_once: int = 32) ->
     answers: list[list[Answer]] = [[] for _ in questions]
     for first in range(0, max(map(len, questions), default=0), at_once):
         chunk = [its[first : first + at_once] for its in questions]
-        for row, logits in enumerate(fork.logits(chunk)):
+        for row, (logits, looks) in enumerate(fork.replies(chunk, gaze=gaze)):
             if not chunk[row]:
                 continue
             said = logits.log_softmax(-1)
             for_, against = said[:, yes].logsumexp(-1), said[:, no].logsumexp(-1)
             numbers = torch.stack([for_ - against, (for_.exp() + against.exp()).clamp(max=1)], -1)
-            answers[row] += [Answer(_sigmoid(odds), odds, mass) for odds, mass in numbers.tolist()]
+            answers[row] += [
+                Answer(_sigmoid(odds), odds, mass, None if looks is None else looks[k])
+                for k, (odds, mass) in enumerate(numbers.tolist())
+            ]
     return answers
 
 
@@ -78,6 +93,7 @@ def ask_yes(
     names: Sequence[Iterable[str]],
     question: Callable[[str], str] = presence,
     *,
+    gaze: bool = False,
     at_once: int = 32,
 ) -> list[dict[str, Answer]]:
     """For each picture, what the model says when asked whether each object is there.
@@ -86,10 +102,11 @@ def ask_yes(
         fork: see `ask`.
         names: for each prompt of the fork its object names; each name is asked after once.
         question: an object's name → the question.
-        at_once: see `ask`.
+        gaze, at_once: see `ask`.
     """
     each = [list(dict.fromkeys(its)) for its in names]
-    answers = ask(fork, [[question(name) for name in its] for its in each], at_once=at_once)
+    questions = [[question(name) for name in its] for its in each]
+    answers = ask(fork, questions, gaze=gaze, at_once=at_once)
     return [dict(zip(its, found, strict=True)) for its, found in zip(each, answers, strict=True)]
 
 
@@ -120,15 +137,16 @@ def blurred(picture: Image, share: float = 0.08) -> Image:
 
 
 def corrected(logit: float, baseline: float, weight: float = 0.5) -> float:
-    """P(yes) of a logit less its habit: σ(logit − weight · baseline), 0 to 1.
+    """A logit less its habit: ``logit − weight · baseline``.
 
-    Worth it where pictures break habits, at a small cost where they keep them.
+    The prototype gained by it where pictures break habits; docs/look-again.md shows what it did
+    to the bundled model.
 
     Args:
         baseline: the object's `habit`, or the logit of the same question about the `blurred`
             picture.
     """
-    return _sigmoid(logit - weight * baseline)
+    return logit - weight * baseline
 
 
 # ---- can this model be asked at all? -------------------------------------------------------------

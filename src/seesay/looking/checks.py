@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
 from seesay import toy
 from seesay.engine import Session
 from seesay.engine.fork import Cost, Fork
@@ -15,8 +19,8 @@ from seesay.grounding import Calibration, Mention, Reading, Vocabulary
 from seesay.grounding.details import Form, Kind, by_yes_and_no, found
 from seesay.grounding.inquiry import Inquiry, shares
 from seesay.grounding.questions import presence
-from seesay.grounding.reading import checked
-from seesay.grounding.self_check import ask_yes, corrected
+from seesay.grounding.reading import checked, on_grid
+from seesay.grounding.self_check import Answer, ask_yes
 from seesay.methods import LookAgain
 from seesay.models import ModelView
 
@@ -29,6 +33,7 @@ class Checks:
         inputs, prompt: what the pictures were described with.
         words: the vocabulary of each picture.
         calibration: weighs the words anew once they are asked after.
+        cells: (rows, columns) the image token of each patch of each picture, for heat maps.
         look: says which details are asked after too, and how much habit is taken off.
         form: how details are asked after.
         blurred: gives the inputs with every picture blurred, for the model's habit.
@@ -41,16 +46,18 @@ class Checks:
         prompt: str,
         words: Sequence[Vocabulary],
         calibration: Calibration | None,
+        cells: Sequence[Tensor | None],
         look: LookAgain | None = None,
         *,
         form: Form = by_yes_and_no,
         blurred: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self.view, self.inputs, self.prompt = view, inputs, prompt
-        self.calibration = calibration
+        self.calibration, self.cells = calibration, cells
         self.kinds: Sequence[Kind] = () if look is None else look.kinds
         self._habit, self._blurred = 0.0 if look is None else look.habit, blurred
         self.answers: list[dict[str, float]] = [{} for _ in words]
+        self.heatmaps: list[dict[str, NDArray[np.float32] | None]] = [{} for _ in words]
         self._told: list[dict[Inquiry, float]] = [{} for _ in words]
         self._form = toy.question if all(its.name == "toy" for its in words) else presence
         self._put = form
@@ -69,15 +76,16 @@ class Checks:
         return self
 
     def ask(self, readings: Sequence[Reading]) -> list[Reading]:
-        """The readings with `self_check` among the scores of their words, and their details.
+        """The readings with `self_check` among the scores of their words, `heatmap_again` and what
+        they say of their objects.
 
         Raises:
             InputError: an object whose name the model's tokenizer cannot spell.
             EngineError: inside a session that does not stand aside.
         """
         self.after_names([[m.name for m in reading.mentions] for reading in readings])
-        pairs = zip(readings, self.answers, strict=True)
-        again = [checked(reading, known, self.calibration) for reading, known in pairs]
+        rows = zip(readings, self.answers, self.heatmaps, strict=True)
+        again = [checked(reading, known, self.calibration, maps) for reading, known, maps in rows]
         return self._after_details(again) if self.kinds else again
 
     def after_names(self, names: Sequence[Sequence[str]]) -> list[dict[str, float]]:
@@ -93,21 +101,26 @@ class Checks:
         if any(new):
             fork = self._forked()
             self._refuse_unspelt(fork.processor.tokenizer, sorted(set().union(*new)))
-            for known, its in zip(self.answers, self._p_yes(fork, new), strict=True):
-                known.update(its)
+            gaze = any(cells is not None for cells in self.cells)
+            found_ = ask_yes(fork, new, self._form, gaze=gaze)
+            for row, its in enumerate(self._without_habit(fork, found_)):
+                cells = self.cells[row]
+                self.answers[row].update({name: its[name].p_yes for name in its})
+                self.heatmaps[row].update({name: on_grid(its[name].gaze, cells) for name in its})
         return self.answers
 
-    def _p_yes(self, fork: Fork, names: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+    def _without_habit(
+        self, fork: Fork, answers: list[dict[str, Answer]]
+    ) -> list[dict[str, Answer]]:
         """The answers, less what the model would affirm of a blurred picture."""
-        answers = ask_yes(fork, names, self._form)
         if not self._habit or self._blurred is None:
-            return [{name: answer.p_yes for name, answer in its.items()} for its in answers]
+            return answers
         if self._dim is None:
             self._dim = Fork.fresh(self.view, self._blurred(), self.prompt)
             self._dim.cost = fork.cost  # one account of both
-        habits = ask_yes(self._dim, names, self._form)
+        habits = ask_yes(self._dim, answers, self._form)
         return [
-            {n: corrected(a.logit, habit[n].logit, self._habit) for n, a in its.items()}
+            {name: one.less(habit[name].logit, self._habit) for name, one in its.items()}
             for its, habit in zip(answers, habits, strict=True)
         ]
 

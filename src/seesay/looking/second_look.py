@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
 from transformers import LogitsProcessorList
 
 from seesay.asking import Asked, Follow
@@ -29,6 +30,9 @@ class SecondLook:
     """What is done with a batch's texts once they are written: nothing, asking after what they name
     (self-check), or look-again.
 
+    Args:
+        inputs, words, cells: of each picture of the batch, see `Checks`.
+
     Raises:
         ModelError: a model that cannot answer yes/no questions is to be asked.
         MethodError: evidence that this model has not got.
@@ -42,6 +46,7 @@ class SecondLook:
         inputs: Mapping[str, Any],
         images: Sequence[Image],
         words: Sequence[Vocabulary],
+        cells: Sequence[Tensor | None],
     ) -> None:
         self.vlm, self.asked, self.words = vlm, asked, words
         self.looker = Looker.of(vlm, asked.method)
@@ -55,6 +60,7 @@ class SecondLook:
                 asked.prompt,
                 words,
                 vlm.calibration,
+                cells,
                 None if self.looker is None else self.looker.look,
                 form=vlm.detail_form,
                 blurred=lambda: vlm.encode(list(map(blurred, images)), asked.prompt),

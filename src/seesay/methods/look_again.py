@@ -57,9 +57,8 @@ class LookAgain(Method):
         counts: the same for numbers: "two forks" becomes "forks".
         details: the doubt, 1 − P(yes), at which an attribute or a count fails, 0 to 1.
         habit: how much of the log-odds that a blurred picture gets for the same question is taken
-            off an object's, at least 0: the model affirms by habit what it cannot see. It pays
-            where pictures break habits, costs where they keep them, and a look at each blurred
-            picture. 0.5 where it was measured; 0 is off.
+            off an object's, at least 0: the model affirms by habit what it cannot see. It costs
+            a look at each blurred picture; docs/look-again.md shows the trade at 0.5. 0 is off.
         add: P(yes) from which an object of the vocabulary that the model did not name is said at
             the text's end, 0 to 1; None says nothing more. It finds objects that plain leaves out,
             and under habit affirms inventions too.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seesay.grounding import Mention
 from seesay.grounding.withheld import Withheld
@@ -22,8 +23,8 @@ class Card:
     """One object word: its place on the page, its doubt, its scores, where the model looked.
 
     `invented` is None where nobody knows what is in the picture; `heat` where the model's patch
-    order is not known or its cache was compacted; `curve` is an SVG, empty where the layers were
-    not recorded.
+    order is not known or its cache was compacted; `again`, where it looked when it was asked after
+    the object, where it was not asked; `curve` is an SVG, empty where the layers were not recorded.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Card:
     invented: bool | None
     facts: Sequence[Fact]
     heat: Heat | None
+    again: Heat | None
     curve: str
 
     @property
@@ -99,9 +101,8 @@ def shown(panels: Sequence[Panel]) -> list[Shown]:
     return [_shown(panel, f"{k}") for k, panel in enumerate(panels, 1)]
 
 
-def _heat(mention: Mention) -> Heat | None:
+def _heat(values: NDArray[np.float32] | None) -> Heat | None:
     """None too where a compacted cache left nothing to read: its numbers are none."""
-    values = mention.heatmap
     return None if values is None or bool(np.isnan(values).all()) else heat(values)
 
 
@@ -138,7 +139,8 @@ def _told(account: Account, same: str | None, panel: Panel, number: str) -> Told
             mention=mention,
             invented=None if panel.present is None else is_invented(mention, panel.present),
             facts=[*meaning.facts(mention.scores), *meaning.told(mention)],
-            heat=_heat(mention),
+            heat=_heat(mention.heatmap),
+            again=_heat(mention.heatmap_again),
             curve=curve(own, others, max(known, default=1.0)) if own else "",
         )
         cards.append(card)

@@ -39,7 +39,7 @@
   }
 
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[href^='#word-']");
+    const link = event.target.closest("a.word");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     follow(target(link));
