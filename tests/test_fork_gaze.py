@@ -1,4 +1,4 @@
-"""Where the model looks as it answers is what the whole prompt's own attention maps say."""
+"""Where the model looks as it is asked is what the whole prompt's own attention maps say."""
 
 from __future__ import annotations
 
@@ -26,25 +26,35 @@ def eager(view):
     return model
 
 
-def looked(model, view, name, question, pictures):
-    """The oracle: the whole prompt's maps, each layer's n×n, of which one row is kept."""
+def looked(model, view, name, question, pictures, word=""):
+    """The oracle: the whole prompt's maps, each layer's n×n, of which one row is kept: that of
+    `word`, or the last one."""
     batch = batch_of(view, name, [question], [pictures])
     maps = model(**batch, output_attentions=True).attentions
     assert len(maps) == 4
     middle = torch.stack([maps[layer][0].mean(0) for layer in (0, 1, 2)]).mean(0)
-    return middle[-1, view.image_columns(**batch)[0]]
+    ids = batch["input_ids"][0].tolist()
+    place = ids.index(view.processor.tokenizer.convert_tokens_to_ids(word)) if word else -1
+    return middle[place, view.image_columns(**batch)[0]]
 
 
-def off(view, name, replies, questions=QUESTIONS, pictures=None):
+def off(view, name, replies, questions=QUESTIONS, pictures=None, about=None):
     """The largest difference from the oracle, over all rows and questions."""
     model = eager(view)
     differences = []
-    for reply, its, asked in zip(replies, pictures or images(), questions, strict=True):
+    words = about or answering(questions)
+    rows = zip(replies, pictures or images(), questions, words, strict=True)
+    for reply, its, asked, watched in rows:
         for k, question in enumerate(asked):
-            wanted = looked(model, view, name, question, its)
+            wanted = looked(model, view, name, question, its, watched[k])
             assert reply.gaze[k].shape == wanted.shape
             differences.append((reply.gaze[k] - wanted).abs().max())
     return float(torch.stack(differences).max())
+
+
+def answering(questions):
+    """The row that answers, for every question."""
+    return [[""] * len(its) for its in questions]
 
 
 def attention_of(view):
@@ -68,7 +78,7 @@ def test_a_padded_batch_with_questions_of_every_length(name):
     fork = Fork.of(view, batch, cache, TEXTS)
     before, plain = attention_of(view), fork.logits(QUESTIONS)
     forwards = fork.cost.forwards
-    replies = fork.replies(QUESTIONS, gaze=True)
+    replies = fork.replies(QUESTIONS, about=answering(QUESTIONS))
     assert fork.cost.forwards == forwards + 1
     assert off(view, name, replies) < 1e-5
     assert all(reply.gaze.dtype == torch.float32 for reply in replies)
@@ -81,12 +91,22 @@ def test_a_padded_batch_with_questions_of_every_length(name):
     assert float((first - second).abs().max()) > 1e-3
 
 
+@FAMILY
+def test_the_row_of_a_word_of_the_question(name):
+    view = precise(name)
+    fork = Fork.fresh(view, batch_of(view, name), TEXTS)
+    about = [["fork", ""], ["apple", "dog", "image"], ["yes"]]
+    replies = fork.replies(QUESTIONS, about=about)
+    assert off(view, name, replies, about=about) < 1e-5
+    assert off(view, name, replies) > 1e-3, "another row than the one that answers"
+
+
 def test_unasked_for_there_is_none():
     view = precise("llava")
     fork = Fork.fresh(view, batch_of(view, "llava"), TEXTS)
     assert [reply.gaze for reply in fork.replies(QUESTIONS)] == [None, None, None]
     asked = [[], ["is there a fork in the image ?"], []]
-    replies = fork.replies(asked, gaze=True)
+    replies = fork.replies(asked, about=answering(asked))
     assert [reply.gaze is None for reply in replies] == [True, False, True]
     assert off(view, "llava", replies, asked) < 1e-5
 
@@ -106,7 +126,7 @@ def test_aside_of_a_session(method, kernel):
             with session.aside():
                 fork = Fork.fresh(view, batch, TEXTS[1:2])
                 plain = fork.logits(asked)
-                replies = fork.replies(asked, gaze=True)
+                replies = fork.replies(asked, about=answering(asked))
                 assert attention_of(view) == own
             assert torch.equal(view.model(**batch).logits, inside)
         assert attention_of(view) == kernel
@@ -130,7 +150,7 @@ def test_an_exception_leaves_the_model_as_it_was():
     hook = view.decoder.register_forward_hook(fail)
     try:
         with pytest.raises(ZeroDivisionError):
-            fork.replies(QUESTIONS, gaze=True)
+            fork.replies(QUESTIONS, about=answering(QUESTIONS))
     finally:
         hook.remove()
     assert attention_of(view) == before
@@ -141,7 +161,7 @@ def test_capped_scores_are_refused():
     view = precise("llava")
     layer = view.decoder.layers[0].self_attn
     row = torch.zeros(1, 4, 1, 16, dtype=torch.float64)
-    with gazing(view, torch.tensor([0])):
+    with gazing(view, torch.tensor([[0]])):
         attend = AttentionInterface._global_mapping[attention_of(view)]
         with pytest.raises(EngineError, match="caps its attention scores"):
             attend(layer, row, row, row, torch.zeros(1, 1, 1, 1), softcap=30.0)
@@ -152,7 +172,7 @@ def test_half_precision_is_summed_in_float32():
     half = ModelView.of(copy.deepcopy(view.model).to(torch.bfloat16), view.processor)
     batch = batch_of(view, "llava")
     batch["pixel_values"] = batch["pixel_values"].to(torch.bfloat16)
-    replies = Fork.fresh(half, batch, TEXTS).replies(QUESTIONS, gaze=True)
+    replies = Fork.fresh(half, batch, TEXTS).replies(QUESTIONS, about=answering(QUESTIONS))
     for reply in replies:
         assert reply.gaze.dtype == torch.float32
         assert torch.isfinite(reply.gaze).all()

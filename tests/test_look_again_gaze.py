@@ -35,13 +35,15 @@ def oracle(vlm, picture, name):
     with torch.no_grad():
         maps = model(**inputs, output_attentions=True).attentions
     middle = range(5 * len(maps) // 32, 18 * len(maps) // 32 + 1)
-    row = torch.stack([maps[layer][0, :, -1].mean(0) for layer in middle]).mean(0)
+    ids = inputs["input_ids"][0].tolist()
+    place = ids.index(vlm.processor.tokenizer.convert_tokens_to_ids(f"Ġ{name}"))
+    row = torch.stack([maps[layer][0, :, place].mean(0) for layer in middle]).mean(0)
     seen = row[vlm.view.image_columns(**inputs)[0]]
     return seen[sights(vlm.view, inputs, [image])[0].cells].numpy()
 
 
 @pytest.mark.parametrize("how", [{"method": SURE}, {"self_check": True}], ids=["looked", "checked"])
-def test_it_is_the_row_that_answers_the_question_asked_afresh(vlm, how):
+def test_it_is_the_objects_row_in_the_question_asked_afresh(vlm, how):
     told = vlm.describe(PICTURES, **how)
     withheld = 0
     for picture, seen in zip(PICTURES, told, strict=True):

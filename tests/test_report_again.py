@@ -46,7 +46,7 @@ def test_both_maps_stand_in_the_card_and_the_picture_is_held_once() -> None:
         assert own.count('class="heat"') == 2
         assert own.count('<use href="#picture-1"') == 2
         assert own.index(f"When it {verb} the word") < own.index("When it looked again")
-        assert f"just before it {verb} the word, 32 % as it answered" in own
+        assert f"just before it {verb} the word, 32 % as it read the word in the question" in own
         assert "48 % of the model" in own
         assert "3.0 % on one square" in own
         assert "2.0 % on one square" in own
@@ -67,7 +67,10 @@ def test_the_second_map_alone_where_a_compacted_cache_left_no_first() -> None:
     own = card(rendered(heatmap=WROTE * np.nan, heatmap_again=AGAIN), "word-1-1-1")
     assert own.count('class="heat"') == 1
     assert "When it looked again" in own
-    assert "32 % of the model’s attention was on these squares as it answered" in own
+    assert (
+        "32 % of the model’s attention was on these squares as it read the word in the question"
+        in own
+    )
     assert "just before" not in own
     assert "No heat map" not in own
 

@@ -6,7 +6,9 @@ import functools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from seesay.engine.layout import Branch
 from seesay.errors import InputError
@@ -76,6 +78,52 @@ def _branch(ids: list[int], image: Tensor, old: list[int], new: list[int]) -> Br
     if ids[column:] != old[shared:] or bool(image[column:].any()):
         return None
     return Branch(column, new[shared:])
+
+
+def words_of(
+    processor: Any,
+    questions: Sequence[Sequence[Question]],
+    words: Sequence[Sequence[str]],
+    branches: Sequence[Sequence[Branch]],
+) -> Tensor:
+    """(rows, most questions of a row) how far before each question's last row its word's stands.
+
+    Args:
+        words: of each question, "" for the row that answers.
+        branches: the questions as `branches_of` has them; what they share has no row.
+    """
+    far = [
+        [
+            min(_behind(processor, question, word), len(branch.ids) - 1)
+            for question, word, branch in zip(*its, strict=True)
+        ]
+        for its in zip(questions, words, branches, strict=True)
+    ]
+    return pad_sequence([torch.tensor(its, dtype=torch.long) for its in far], batch_first=True)
+
+
+def one_each(prompt: str | Sequence[str], rows: int) -> tuple[str, ...]:
+    """The prompt of each row, given one for all or one a row."""
+    prompts = (prompt,) * rows if isinstance(prompt, str) else tuple(prompt)
+    if len(prompts) != rows:
+        raise InputError(f"{len(prompts)} prompts for {rows} rows; give one, or one for each row")
+    return prompts
+
+
+def _behind(processor: Any, question: Question, word: str) -> int:
+    """How many tokens of a question, as the chat template puts it, follow the last one of `word`;
+    0, the row that answers, where the question does not hold it."""
+    if not word or not isinstance(question, str):
+        return 0
+    text, adds_special = chat_prompt(processor, question)
+    at = text.lower().rfind(word.lower())
+    if at < 0:
+        return 0
+    texts = [text, text[: at + len(word)]]
+    whole, part = processor.tokenizer(texts, add_special_tokens=adds_special)["input_ids"]
+    pairs = enumerate(zip(whole, part, strict=False))
+    shared = next((k for k, (a, b) in pairs if a != b), min(len(whole), len(part)))
+    return len(whole) - max(shared, 1)
 
 
 def _tokens(processor: Any, prompt: str) -> list[int]:

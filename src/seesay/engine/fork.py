@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from seesay.engine.branching import Question, branches_of
+from seesay.engine.branching import Question, branches_of, one_each, words_of
 from seesay.engine.gaze import gazing
 from seesay.engine.kernel import precise
 from seesay.engine.layout import (
@@ -65,11 +65,12 @@ class Cost:
 
 
 class Reply(NamedTuple):
-    """What the model says to a prompt's questions, read from the last row of each.
+    """What the model says to a prompt's questions.
 
     Attributes:
-        logits: (questions, vocabulary) float32 or better, of the answer's first token.
-        gaze: (questions, image tokens) float32, the share of that row's attention on each of the
+        logits: (questions, vocabulary) float32 or better, of the answer's first token, read from
+            the last row of each.
+        gaze: (questions, image tokens) float32, the share of a row's attention on each of the
             prompt's image tokens, heads and middle layers averaged as in
             `Record.image_attention`; None unless it was asked for.
     """
@@ -127,7 +128,7 @@ class Fork:
             InputError, ModelError: see `replies`.
         """
         batch = len(inputs["input_ids"])
-        fork = cls(view, inputs, _one_each(prompt, batch))
+        fork = cls(view, inputs, one_each(prompt, batch))
         for part in () if method is None else method.methods:
             if part.active and any(map(part.overrides, _PROMPT_VERBS)):
                 raise EngineError(
@@ -171,7 +172,7 @@ class Fork:
         reason: str = "nothing was cached",
     ) -> Fork:
         """A fork without a cache: the first questions run the plain model over the prompts."""
-        return cls(view, inputs, _one_each(prompt, len(inputs["input_ids"])), reason=reason)
+        return cls(view, inputs, one_each(prompt, len(inputs["input_ids"])), reason=reason)
 
     @property
     def processor(self) -> Any:
@@ -189,13 +190,18 @@ class Fork:
 
     @torch.no_grad()
     def replies(
-        self, questions: Sequence[Sequence[Question]], *, gaze: bool = False
+        self,
+        questions: Sequence[Sequence[Question]],
+        *,
+        about: Sequence[Sequence[str]] | None = None,
     ) -> list[Reply]:
         """What the model says to each row's questions, all of them in one forward.
 
         Args:
             questions: for each row its questions; a row may have none.
-            gaze: also where it looks as it answers.
+            about: for each question the word whose row tells where the model looks, "" for the row
+                that answers; None takes no gaze. A word in the text that a question shares with its
+                prompt has no row here; the first one behind it stands for it.
 
         Raises:
             InputError: as many lists as rows are wanted; a question that holds an image token; a
@@ -225,14 +231,14 @@ class Fork:
                 questions,
             )
             branches = [every[row] for row in asked]
-            if self.layers is None:
-                self.layers = self._read_prompts()
-            logits, looks = self._forward(self.layers, asked, branches, gaze)
+            self.layers = self.layers or self._read_prompts()
+            words = None if about is None else words_of(self.processor, questions, about, every)
+            watched = None if words is None else words[asked]
+            logits, looks = self._forward(self.layers, asked, branches, watched)
             for k, row in enumerate(asked):
                 count, own = len(questions[row]), image[row].nonzero()[:, 0]
-                found[row] = Reply(
-                    logits[k, :count], None if looks is None else looks[k, :count][:, own]
-                )
+                gaze = None if looks is None else looks[k, :count][:, own]
+                found[row] = Reply(logits[k, :count], gaze)
         self.cost.seconds += time.perf_counter() - started
         return found
 
@@ -259,10 +265,14 @@ class Fork:
         return [prefix_of(layer, slice(None), columns) for layer in cache.layers]
 
     def _forward(
-        self, layers: list[Prefix], rows: list[int], branches: list[list[Branch]], gaze: bool
+        self,
+        layers: list[Prefix],
+        rows: list[int],
+        branches: list[list[Branch]],
+        watched: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Logits (rows, most questions of a row, vocabulary), and for a gaze the attention on every
-        column (rows, most questions of a row, columns) on the CPU."""
+        """Logits (rows, most questions of a row, vocabulary), and the attention of the `watched`
+        rows on every column (rows, most questions of a row, columns) on the CPU."""
         view = self.view
         end = max(branch.column for its in branches for branch in its)
         real = real_columns(self.inputs)[rows, :end]
@@ -272,7 +282,7 @@ class Fork:
         ends = laid.ends.to(device)
         with (
             maskable(view.decoder),
-            gazing(view, ends) if gaze else nullcontext() as looks,
+            nullcontext() if watched is None else gazing(view, laid.ends - watched) as looks,
         ):
             logits = view.model(
                 input_ids=laid.ids.to(device),
@@ -288,10 +298,3 @@ class Fork:
         self.cost.questions += sum(map(len, branches))
         logits = precise(logits if logits.shape[1] == len(ends) else logits[:, ends])
         return logits, None if looks is None else looks.mean().cpu()
-
-
-def _one_each(prompt: str | Sequence[str], rows: int) -> tuple[str, ...]:
-    prompts = (prompt,) * rows if isinstance(prompt, str) else tuple(prompt)
-    if len(prompts) != rows:
-        raise InputError(f"{len(prompts)} prompts for {rows} rows; give one, or one for each row")
-    return prompts

@@ -21,7 +21,7 @@ class Gaze:
     """What is taken of one forward.
 
     Args:
-        rows: (rows,) long, the queries that are read.
+        rows: (batch, rows) long, the queries that are read.
     """
 
     def __init__(self, rows: Tensor) -> None:
@@ -30,9 +30,11 @@ class Gaze:
 
     def take(self, query: Tensor, key: Tensor, mask: Tensor, scaling: float) -> None:
         """One layer's rows; shapes and masks are those of `kernel`."""
-        rows = self.rows.to(query.device)
-        scores = scores_of(query[:, :, rows], key, scaling)
-        self._layers.append(masked(scores, mask[:, :, rows]).softmax(-1).mean(1))
+        rows = self.rows.to(query.device)[:, None, :, None]
+        own, open_to = (
+            x.gather(2, rows.expand(-1, x.shape[1], -1, x.shape[3])) for x in (query, mask)
+        )
+        self._layers.append(masked(scores_of(own, key, scaling), open_to).softmax(-1).mean(1))
 
     def mean(self) -> Tensor:
         """The share of attention on each column, heads and layers averaged, (batch, rows, columns)
@@ -48,7 +50,7 @@ def gazing(view: ModelView, rows: Tensor) -> Iterator[Gaze]:
     mask of four dimensions. The kernel's output stays what it is, bit for bit.
 
     Args:
-        rows: (rows,) long, queries of that forward.
+        rows: (batch, rows) long, queries of that forward.
 
     Raises:
         EngineError: a layer that caps its attention scores.

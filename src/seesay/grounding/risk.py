@@ -53,8 +53,8 @@ class Mention:
         heatmap: (rows, columns) of the patch grid over the picture as the model saw it whole: the
             share of attention that the row predicting the word paid to each patch (heads and
             middle layers averaged). None where the model's patch order is not known.
-        heatmap_again: the same of the row that answered when the model was asked whether the object
-            is there; None too where it was not asked.
+        heatmap_again: the same of the object's word in the question whether it is there; None too
+            where nothing was asked.
         details: what the text says of it that was asked after; empty where nothing was.
     """
 

@@ -39,8 +39,8 @@ class Answer(NamedTuple):
         p_yes: P(yes) / (P(yes) + P(no)), 0 to 1.
         logit: its log-odds, log P(yes) − log P(no).
         mass: P(yes) + P(no), 0 to 1: how much of an answer to the question it is at all.
-        gaze: (image tokens,) where the model looked as it answered, see `engine.fork.Reply`; None
-            unless it was asked for.
+        gaze: (image tokens,) where the model looked, see `engine.fork.Reply`; None unless it was
+            asked for.
     """
 
     p_yes: float
@@ -55,14 +55,19 @@ class Answer(NamedTuple):
 
 
 def ask(
-    fork: Fork, questions: Sequence[Sequence[str]], *, gaze: bool = False, at_once: int = 32
+    fork: Fork,
+    questions: Sequence[Sequence[str]],
+    *,
+    about: Sequence[Sequence[str]] | None = None,
+    at_once: int = 32,
 ) -> list[list[Answer]]:
     """The answers to yes/no questions about a batch of pictures.
 
     Args:
         fork: the pictures' cached prompts; `Fork.cost` tells what was spent.
         questions: for each prompt its questions.
-        gaze: also where the model looks.
+        about: the word of each question at which it is taken where the model looks; None takes
+            nothing.
         at_once: the most questions a prompt in one forward.
 
     Raises:
@@ -74,8 +79,10 @@ def ask(
     yes, no = yes_no_tokens(fork.processor.tokenizer)
     answers: list[list[Answer]] = [[] for _ in questions]
     for first in range(0, max(map(len, questions), default=0), at_once):
-        chunk = [its[first : first + at_once] for its in questions]
-        for row, (logits, looks) in enumerate(fork.replies(chunk, gaze=gaze)):
+        part = slice(first, first + at_once)
+        chunk = [its[part] for its in questions]
+        words = None if about is None else [its[part] for its in about]
+        for row, (logits, looks) in enumerate(fork.replies(chunk, about=words)):
             if not chunk[row]:
                 continue
             said = logits.log_softmax(-1)
@@ -102,11 +109,12 @@ def ask_yes(
         fork: see `ask`.
         names: for each prompt of the fork its object names; each name is asked after once.
         question: an object's name → the question.
-        gaze, at_once: see `ask`.
+        gaze: also where the model looks at the object's own word in the question.
+        at_once: see `ask`.
     """
     each = [list(dict.fromkeys(its)) for its in names]
     questions = [[question(name) for name in its] for its in each]
-    answers = ask(fork, questions, gaze=gaze, at_once=at_once)
+    answers = ask(fork, questions, about=each if gaze else None, at_once=at_once)
     return [dict(zip(its, found, strict=True)) for its, found in zip(each, answers, strict=True)]
 
 

@@ -19,12 +19,14 @@ _MAP, _GAP, _MOST = 150, 24, 6
 
 
 def withheld(trace: Trace, unsaid: Sequence[Withheld], y: float) -> tuple[str, float]:
-    """Each thought: the sentence it stood in, where the model looked, and why it was not said."""
+    """Each thought: the sentence it stood in, where the model looked then and when it was asked, and
+    why it was not said."""
     body = text(MARGIN, y + 6, "Thought, looked for again, not said", "head")
     caption = (
-        "Each square is one patch of the picture: the darker, the more attention went there just "
-        "before the word was written (mean of all heads in the middle layers). Then the model was "
-        "asked, in a dialogue of its own on the same picture, whether the object is there."
+        "Each square is one patch of the picture: the darker, the more attention went there (mean "
+        "of all heads in the middle layers; each map has its own scale). Left: just before the "
+        "word was written. Then the model was asked, in a dialogue of its own on the same picture, "
+        "whether the object is there. Right: as it read the word in that question."
     )
     drawn, y = paragraph(MARGIN, y + 10, INNER, [(caption, "soft")], 13)
     body, y = body + drawn, y + 8
@@ -39,13 +41,13 @@ def withheld(trace: Trace, unsaid: Sequence[Withheld], y: float) -> tuple[str, f
 
 def _thought(trace: Trace, one: Withheld, y: float) -> tuple[str, float]:
     body, bottom, x = "", y, float(MARGIN)
-    looked = one.mention.heatmap
-    if looked is not None and trace.seen is not None:
-        values = looked.astype(float)
-        paint = svg.sequential(float(values.max()))
-        drawn, height = svg.heat(x, y, _MAP, values, paint, trace.seen)
-        body += f'<g data-map="withheld">{drawn}</g>'
-        bottom, x = y + height, x + _MAP + _GAP
+    for looked in (one.mention.heatmap, one.mention.heatmap_again):
+        if looked is not None and trace.seen is not None:
+            values = looked.astype(float)
+            paint = svg.sequential(float(values.max()))
+            drawn, height = svg.heat(x, y, _MAP, values, paint, trace.seen)
+            body += f'<g data-map="withheld">{drawn}</g>'
+            bottom, x = max(bottom, y + height), x + _MAP + _GAP
     width = MARGIN + INNER - x
     story = str(one)
     drawn, y = paragraph(x, y, width, [(story[0].upper() + story[1:] + ".", "name")], 15)
