@@ -15,12 +15,13 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from seesay.engine import gate, recording, start, streams
+from seesay.engine import embeddings, gate, recording, start, streams
 from seesay.engine.attention import Call, attend
 from seesay.engine.compaction import compact
 from seesay.engine.deep import watching
 from seesay.engine.method import Stack
 from seesay.engine.plan import plan_layers
+from seesay.engine.positions import recounted
 from seesay.engine.record import Record
 from seesay.engine.run import Run
 from seesay.engine.switch import original_kernel, shadowed, switched
@@ -91,13 +92,10 @@ class Session:
                 undo.enter_context(switched(decoder, f"seesay-{id(model):x}", self._attend))
             undo.callback(model.register_forward_pre_hook(self._before, with_kwargs=True).remove)
             undo.callback(model.register_forward_hook(self._after, with_kwargs=True).remove)
-            if any(m.active and m.overrides("read_embeddings") for m in self.stack.parts):
-                hook = self.view.decoder.register_forward_pre_hook
-                undo.callback(hook(self._embedded, with_kwargs=True).remove)
+            undo.enter_context(embeddings.handed_on(self.view, self.stack, self._current))
+            undo.enter_context(recounted(self.view, self.stack, self._current))
             if self._deep:
-                undo.enter_context(
-                    watching(self.view, lambda: None if self._preparing else self.run)
-                )
+                undo.enter_context(watching(self.view, self._current))
             self._generate = model.generate
             undo.enter_context(shadowed(model, "generate", self.generate))
             self._undo = undo.pop_all()
@@ -168,6 +166,9 @@ class Session:
             _OPEN[model] = self
             self.run, self._preparing = own
 
+    def _current(self) -> Run | None:
+        return None if self._preparing else self.run
+
     def _begin(self, inputs: Mapping[str, Any], cache: Any) -> Run:
         """Make the run of a generation or of a bare forward; go on with it if it knows `cache`."""
         past = _length(cache)
@@ -218,14 +219,6 @@ class Session:
         mask = kwargs.get("attention_mask")
         run.padding = mask if isinstance(mask, Tensor) and mask.dim() == 2 else None
         return (), kwargs
-
-    def _embedded(self, decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self.run is None or self._preparing:
-            return
-        embeddings = start.embeddings(self.view, args, kwargs)
-        for method in self.stack.parts:
-            if method.active and method.overrides("read_embeddings"):
-                method.read_embeddings(embeddings, self.run)
 
     def _after(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any

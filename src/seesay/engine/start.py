@@ -118,15 +118,6 @@ def one_by_one(method: AnyMethod) -> bool:
     return any("batch" in part.refuses or "batch" in part.stands_aside for part in method.methods)
 
 
-def embeddings(view: ModelView, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-    """The input embeddings (rows, columns, hidden) of a call of the decoder."""
-    given = kwargs.get("inputs_embeds")
-    if given is None:
-        ids = args[0] if args else kwargs["input_ids"]
-        given = view.model.get_input_embeddings()(ids)
-    return given  # type: ignore[no-any-return]
-
-
 def brings_stream(method: Method) -> bool:
     """Whether `method` may ask for a second stream."""
     return method.active and method.overrides("prepare")
