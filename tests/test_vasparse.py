@@ -325,13 +325,15 @@ def test_merged_entries_are_the_means_of_their_clusters():
                     assert (got - expected).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_the_contrast_is_with_the_pictures_own_tokens(name):
     model, _, batch = oracles.built(name, torch.float64)
     method = VASparse(select=False, penalise=False, alpha=0.5, beta=0.0, masked=0.25, seed=3)
     with method(model):
         out = model.generate(**batch, **RECORD)
-        chunked = model.generate(**batch, **RECORD, prefill_chunk_size=7)
+        if name in families.FAMILIES:  # transformers cannot read embeddings in chunks
+            chunked = model.generate(**batch, **RECORD, prefill_chunk_size=7)
+            assert torch.equal(chunked.sequences, out.sequences)
     view = ModelView.of(model)
     image = view.image_columns(batch["input_ids"])
     found = view.encode_images(**batch).pooler_output
@@ -349,7 +351,6 @@ def test_the_contrast_is_with_the_pictures_own_tokens(name):
     plain = oracles.naive_logits(model, batch, out.sequences[:, :-1], oracles.plain)[:, -STEPS:]
     expected = 1.5 * plain - 0.5 * raw[:, None]
     assert (torch.stack(out.logits, 1) - expected).abs().max() < 1e-5
-    assert torch.equal(chunked.sequences, out.sequences)
 
 
 # ---- whole models --------------------------------------------------------------------------------

@@ -39,22 +39,21 @@ from seesay.engine.layout import (
     refuse_far,
 )
 from seesay.engine.method import AnyMethod
-from seesay.errors import EngineError, InputError
+from seesay.errors import EngineError, InputError, ModelError
 from seesay.processors import chat_prompt
 
 if TYPE_CHECKING:
     from seesay.engine.session import Session
     from seesay.models import ModelView
 
-# Verbs through which a method changes what a prompt's picture leaves in the cache; the others act
-# on the row that predicts, which stands behind every place where a question can begin.
+PROMPT_BOUND = "its pictures are read with the prompt in view, so none serves another question"
+# Verbs that change what a picture leaves in the cache; the others act on the row that predicts.
 _PROMPT_VERBS = ("rewrite_qk", "key_scale", "sink_logmass")
 
 
 @dataclass
 class Cost:
-    """What a fork's questions have cost so far: the model's forwards, the tokens read in them
-    (padding not counted), how often the pictures were encoded anew, and wall time."""
+    """What questions have cost: tokens without padding, pictures encoded anew, wall time."""
 
     questions: int = 0
     forwards: int = 0
@@ -178,11 +177,11 @@ class Fork:
         Returns, for each row, (questions, vocabulary) float32 or better.
 
         Raises:
-            InputError: as many lists as rows are wanted; a question that holds an image token; a
-                prompt that is not `prompt` in the chat template, or whose text comes before its
-                picture.
+            InputError: not one list a row; a question that holds an image token; a prompt that is
+                not `prompt` in the chat template, or whose text comes before its picture.
             EngineError: a sliding window that the question would reach past; a session is open.
-            ModelError: the processor has no chat template.
+            ModelError: the processor has no chat template; a Q-former that reads the prompt, so
+                that its picture serves no other question.
         """
         if len(questions) != len(self.prompts):
             raise InputError(
@@ -190,6 +189,8 @@ class Fork:
                 "list for each, an empty one where nothing is asked"
             )
         self._refuse_session()
+        if self.view.reads_prompt:
+            raise ModelError(PROMPT_BOUND)
         started = time.perf_counter()
         asked = [row for row, texts in enumerate(questions) if texts]
         found = [torch.empty(0)] * len(questions)
@@ -271,7 +272,7 @@ class Fork:
         device = self.inputs["input_ids"].device
         ends = laid.ends.to(device)
         with maskable(view.decoder):
-            logits = view.model(
+            logits = view.language_model(
                 input_ids=laid.ids.to(device),
                 attention_mask=additive(laid.mask.to(device), view.decoder.dtype),
                 position_ids=laid.positions.to(device),
@@ -296,5 +297,4 @@ def _one_each(prompt: str | Sequence[str], rows: int) -> tuple[str, ...]:
 def _tokens(processor: Any, prompt: str) -> list[int]:
     """A prompt in the chat template, its picture not yet expanded."""
     text, adds_special = chat_prompt(processor, prompt)
-    ids: list[int] = processor.tokenizer(text, add_special_tokens=adds_special)["input_ids"]
-    return ids
+    return list(processor.tokenizer(text, add_special_tokens=adds_special)["input_ids"])

@@ -7,7 +7,6 @@ lookup tables of transformers, which get one entry each for the session's lifeti
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, Self
@@ -90,8 +89,10 @@ class Session:
                 decoder = self.view.decoder
                 self._original = original_kernel(decoder)
                 undo.enter_context(switched(decoder, f"seesay-{id(model):x}", self._attend))
-            undo.callback(model.register_forward_pre_hook(self._before, with_kwargs=True).remove)
-            undo.callback(model.register_forward_hook(self._after, with_kwargs=True).remove)
+            steps = self.view.language_model  # the model itself, or a part of it
+            undo.callback(model.register_forward_pre_hook(self._asked, with_kwargs=True).remove)
+            undo.callback(steps.register_forward_pre_hook(self._before, with_kwargs=True).remove)
+            undo.callback(steps.register_forward_hook(self._after, with_kwargs=True).remove)
             undo.enter_context(embeddings.handed_on(self.view, self.stack, self._current))
             undo.enter_context(recounted(self.view, self.stack, self._current))
             if self._deep:
@@ -114,7 +115,7 @@ class Session:
         what was read out, if the session was opened with ``readout=True``.
         """
         if inputs is not None:
-            kwargs["input_ids"] = inputs
+            kwargs[self.view.model.main_input_name] = inputs
         start.refuse_unfit(self.stack, kwargs, self._readout)
         self._generating = True
         try:
@@ -191,19 +192,22 @@ class Session:
 
     # ---- each forward ----------------------------------------------------------------------
 
+    def _asked(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A bare forward of the whole model begins a run, or goes on with the one at hand."""
+        if not self._preparing and not self._generating:
+            kwargs = start.named(model, args, kwargs)
+            self._begin(kwargs, kwargs.get("past_key_values"))
+
     def _before(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._preparing:
             return args, kwargs
-        names = list(inspect.signature(model.forward).parameters) if args else []
-        kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
+        kwargs = start.named(model, args, kwargs)
         ids, cache = kwargs.get("input_ids"), kwargs.get("past_key_values")
-        if not self._generating:
-            self._begin(kwargs, cache)
         past, run = _length(cache), self.run
-        if run is None:
-            return (), kwargs
+        if run is None or not (self._generating or not run.seen or (past and run.cache is cache)):
+            raise start.called_alone(self.view)
         tokens = ids if ids is not None else kwargs["inputs_embeds"]
         rows, run.seen = len(tokens), past + tokens.shape[1]
         if rows != run.rows or run.image is None:

@@ -143,16 +143,20 @@ class Exam:
         pairs: share of pictures in which the former got the higher P(yes); 0.5 is chance.
         accuracy: share of questions answered right at P(yes) = 0.5.
         mass: mean P(yes) + P(no).
+        barred: why none of this could be found out, if so.
     """
 
     pictures: int
     pairs: float
     accuracy: float
     mass: float
+    barred: str | None = None
 
     @property
     def reason(self) -> str | None:
         """Why this model cannot be asked, or None if it can."""
+        if self.barred is not None:
+            return self.barred
         if self.mass < _LEAST_MASS:
             return (
                 f"it does not answer yes/no questions: of {2 * self.pictures} about drawn scenes, "
@@ -179,8 +183,10 @@ def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Exam:
         EngineError: a family whose answers from a forked cache are not those of the whole prompt.
         ModelError: a tokenizer without tokens for yes and no, or no chat template.
     """
-    from seesay.engine.fork import Fork
+    from seesay.engine.fork import PROMPT_BOUND, Fork
 
+    if view.reads_prompt:
+        return Exam(0, math.nan, math.nan, math.nan, barred=PROMPT_BOUND)
     scenes, names = zip(*_exam_sheet(pictures), strict=True)
     fork = Fork.fresh(view, encode(scenes, _EXAM_PROMPT), _EXAM_PROMPT)
     answers = ask_yes(fork, names)

@@ -157,7 +157,7 @@ class Answering:
         with asking.seeded(asked.seed), asking.explained(), session:
             written = session.generate(**inputs, **asked.arguments())
         seconds = (time.perf_counter() - started) / len(dialogues)
-        ends = asked.end_ids(vlm.model)
+        ends = asked.end_ids(vlm.view)
         replies = []
         for prompt, row in zip(inputs["attention_mask"], written, strict=True):
             ids = row[len(prompt) :].tolist()

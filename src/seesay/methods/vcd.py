@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.run import Prompt, Run
+    from seesay.models import ModelView
     from seesay.patches import Tile
 
 _STEPS = 1000
@@ -73,6 +74,13 @@ class VCD(Method):
 
     def at_zero(self) -> VCD:
         return replace(self, alpha=0.0)
+
+    def settled(self, view: ModelView) -> VCD:
+        from seesay import patches
+
+        if self.active:
+            patches.refuse_unknown(view)
+        return self
 
     def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
         from seesay import patches
