@@ -201,7 +201,7 @@ def inputs_for(
         InputError: a prompt that holds the model's image placeholder.
         ModelError: the processor has no chat template, or one without a place for a picture.
     """
-    image_token = str(getattr(processor, "image_token", None) or "")  # some hold an AddedToken
+    image_token = str(getattr(processor, "image_token", None) or "")  # or an AddedToken
     if image_token and image_token in prompt:
         raise InputError(
             f"the prompt holds {image_token!r}, which this model reads as a picture; leave it "

@@ -211,7 +211,7 @@ def _inputs(vlm: VLM, dialogues: Sequence[Dialogue]) -> dict[str, Any]:
 
 def _text(processor: Any, dialogue: Dialogue) -> str:
     """A dialogue in the model's chat template, up to where the answer begins."""
-    token = getattr(processor, "image_token", None)
+    token = str(getattr(processor, "image_token", None) or "")  # or an AddedToken
     texts = [part for turn in dialogue for part in turn.parts if isinstance(part, str)]
     if token and any(token in text for text in texts):
         raise InputError(
