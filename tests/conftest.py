@@ -56,7 +56,13 @@ def _one_thread() -> None:
 
 @pytest.fixture(params=families.FAMILIES)
 def family(request: pytest.FixtureRequest) -> Family:
-    """Each family in turn."""
+    """Each family in turn whose tokens lie somewhere on the picture."""
+    return _family(request.param)
+
+
+@pytest.fixture(params=families.ALL)
+def any_family(request: pytest.FixtureRequest) -> Family:
+    """Each family in turn, Q-formers too."""
     return _family(request.param)
 
 

@@ -9,7 +9,7 @@ method's effect is far above rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,15 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import decoders as token_decoders
 from tokenizers import models as token_models
 from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    BlipImageProcessor,
     CLIPImageProcessor,
     CLIPVisionConfig,
+    InstructBlipConfig,
+    InstructBlipForConditionalGeneration,
+    InstructBlipProcessor,
     InternVLConfig,
     InternVLForConditionalGeneration,
     InternVLProcessor,
@@ -34,6 +41,7 @@ from transformers import (
     LlavaNextImageProcessor,
     LlavaNextProcessor,
     LlavaProcessor,
+    OPTConfig,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -43,7 +51,7 @@ from transformers import (
 )
 from transformers.models.got_ocr2 import GotOcr2ImageProcessor
 
-from seesay.processors import images_only
+from seesay.processors import chat_prompt, images_only
 
 LAYERS, HIDDEN, HEADS = 4, 64, 4
 STD = 0.2
@@ -67,14 +75,16 @@ VOCABULARY = 200
 def build(name: str) -> tuple[Any, Any]:
     """A seeded tiny model of the family in float32, `eval()`, and its processor."""
     model, processor = _BUILDERS[name]()
-    generator = torch.Generator().manual_seed(FAMILIES.index(name))
+    generator = torch.Generator().manual_seed(ALL.index(name))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1 or parameter.std() > 0:  # norms stay at one, biases at zero
                 parameter.normal_(0, STD, generator=generator)
         # No text may hold an image token, and a random model should not end its text early.
         model.get_output_embeddings().weight[: len(_MARKS)] = 0
-    model.generation_config.update(pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    for part in (model, getattr(model, "language_model", model)):  # a Q-former's has its own
+        if part.generation_config is not None:
+            part.generation_config.update(pad_token_id=0, bos_token_id=1, eos_token_id=2)
     return model.eval().requires_grad_(False), processor
 
 
@@ -86,13 +96,15 @@ def inputs(
     images: Sequence[Sequence[Image.Image]],
 ) -> dict[str, torch.Tensor]:
     """A left-padded batch: `texts[i]` about the pictures `images[i]` (none, one or several)."""
-    turns = [
-        [{"role": "user", "content": [*({"type": "image"} for _ in pictures_), _text(text)]}]
-        for text, pictures_ in zip(texts, images, strict=True)
-    ]
-    prompts = [processor.apply_chat_template(turn, add_generation_prompt=True) for turn in turns]
+    pairs = zip(texts, images, strict=True)
+    prompts = [chat_prompt(processor, text, len(pictures_))[0] for text, pictures_ in pairs]
     flat = [picture for pictures_ in images for picture in pictures_]
     batch = processor(images=flat or None, text=prompts, padding=True, return_tensors="pt")
+    if "qformer_input_ids" in batch:
+        # Its processor pads for both parts alike, and the Q-former counts padding before a text.
+        options = {"padding": True, "padding_side": "right", "return_tensors": "pt"}
+        asked = processor.qformer_tokenizer(prompts, **options)
+        batch.update({f"qformer_{key}": asked[key] for key in ("input_ids", "attention_mask")})
     return {key: value.to(model.device) for key, value in batch.items()}
 
 
@@ -108,10 +120,23 @@ def pictures(n: int, seed: int = 0) -> list[Image.Image]:
 
 
 def batch_of_three(name: str, model: Any, processor: Any) -> dict[str, torch.Tensor]:
-    """Three prompts of different lengths about different pictures, the second about two of them."""
-    texts = ["what is in the picture ?", "how many people are in this and that image ?", "a dog"]
-    images = [pictures(1), pictures(2, seed=1), pictures(1, seed=3)]
+    """Three prompts of different lengths about different pictures, the second about two of them
+    where a family takes two."""
+    texts, images = three(name)
     return inputs(name, model, processor, texts, images)
+
+
+def one_by_one(name: str, model: Any, processor: Any) -> Iterator[dict[str, torch.Tensor]]:
+    """The three prompts of `batch_of_three`, each alone and therefore unpadded."""
+    for text, pictures_ in zip(*three(name), strict=True):
+        yield inputs(name, model, processor, [text], [pictures_])
+
+
+def three(name: str) -> tuple[list[str], list[list[Image.Image]]]:
+    """The texts and the pictures of `batch_of_three`."""
+    texts = ["what is in the picture ?", "how many people are in this and that image ?", "a dog"]
+    second = pictures(1 if name in Q_FORMERS else 2, seed=1)
+    return texts, [pictures(1), second, pictures(1, seed=3)]
 
 
 def save(name: str, folder: Path) -> Path:
@@ -123,10 +148,6 @@ def save(name: str, folder: Path) -> Path:
 
 
 _SIZES = ((64, 64), (96, 48), (40, 88), (120, 72), (50, 50))
-
-
-def _text(text: str) -> dict[str, str]:
-    return {"type": "text", "text": text}
 
 
 def _tokenizer(**named_tokens: str) -> PreTrainedTokenizerFast:
@@ -285,11 +306,73 @@ def _internvl() -> tuple[Any, Any]:
     return InternVLForConditionalGeneration(config), processor
 
 
+# Q-former families: a few query tokens stand for the picture, in front of the prompt's padding.
+_QFORMER = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "cross_attention_frequency": 1,
+}
+_QUERIES = 12
+
+
+def _instructblip() -> tuple[Any, Any]:
+    config = InstructBlipConfig(
+        vision_config=_VISION,
+        qformer_config=_QFORMER,
+        text_config=LlamaConfig(**_TEXT, num_key_value_heads=2),
+        num_query_tokens=_QUERIES,
+        image_token_index=_id("<image>"),
+    )
+    processor = InstructBlipProcessor(
+        image_processor=BlipImageProcessor(size=_SQUARE),
+        tokenizer=_tokenizer(),
+        qformer_tokenizer=_tokenizer(),
+        num_query_tokens=_QUERIES,
+    )
+    return InstructBlipForConditionalGeneration(config), processor
+
+
+def _blip2() -> tuple[Any, Any]:
+    config = Blip2Config(
+        vision_config=_VISION,
+        qformer_config=_QFORMER,
+        text_config=OPTConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=HIDDEN,
+            word_embed_proj_dim=HIDDEN,
+            ffn_dim=96,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            max_position_embeddings=1024,
+            tie_word_embeddings=False,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+        ),
+        num_query_tokens=_QUERIES,
+        image_token_index=_id("<image>"),
+    )
+    processor = Blip2Processor(
+        image_processor=BlipImageProcessor(size=_SQUARE),
+        tokenizer=_tokenizer(),
+        num_query_tokens=_QUERIES,
+    )
+    return Blip2ForConditionalGeneration(config), processor
+
+
 _BUILDERS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "llava": _llava,
     "llava-gqa": _llava_gqa,
     "llava-next": _llava_next,
     "qwen2.5-vl": _qwen,
     "internvl": _internvl,
+    "instructblip": _instructblip,
+    "blip-2": _blip2,
 }
-FAMILIES = tuple(_BUILDERS)
+ALL = tuple(_BUILDERS)
+Q_FORMERS = ("instructblip", "blip-2")
+FAMILIES = tuple(name for name in ALL if name not in Q_FORMERS)
+"""Those whose tokens each lie somewhere on the picture."""

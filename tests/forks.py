@@ -19,8 +19,8 @@ QUESTIONS = [
 GREEDY = {"do_sample": False, "max_new_tokens": 5, "return_dict_in_generate": True}
 
 
-def images():
-    return [families.pictures(1), families.pictures(2, seed=1), families.pictures(1, seed=3)]
+def images(name):
+    return families.three(name)[1]
 
 
 @cache
@@ -31,7 +31,7 @@ def precise(name):
 
 
 def batch_of(view, name, texts=TEXTS, pictures=None):
-    batch = families.inputs(name, view.model, view.processor, texts, pictures or images())
+    batch = families.inputs(name, view.model, view.processor, texts, pictures or images(name))
     return {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
 
 
@@ -44,7 +44,7 @@ def off(view, name, found, questions=QUESTIONS, pictures=None):
     """The largest difference from the oracle, over all rows and questions."""
     differences = [
         (logits - whole(view, name, question, its)).abs().max()
-        for row, its, asked in zip(found, pictures or images(), questions, strict=True)
+        for row, its, asked in zip(found, pictures or images(name), questions, strict=True)
         for logits, question in zip(row, asked, strict=True)
     ]
     return float(torch.stack(differences).max())

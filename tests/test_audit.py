@@ -51,7 +51,7 @@ def test_reading_what_the_bundled_model_said_gives_its_own_scores(bundled, scene
         assert audited.check.questions == len({m.name for m in audited.mentions})
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", [*families.FAMILIES, "instructblip"])
 def test_reading_what_a_saved_model_said_gives_its_own_scores(checkpoints, name) -> None:
     vlm = load(checkpoints(name))
     said = vlm.describe(PICTURE, max_new_tokens=10, vocabulary=WORDS, deep=True)

@@ -12,10 +12,10 @@ import oracles
 from seesay.engine import Method
 from seesay.engine.compaction import CompactedLayer, Kept
 from seesay.errors import EngineError
-from seesay.methods import AGLA, AttentionLens
+from seesay.methods import AGLA, PAI, AttentionLens
 from seesay.models import ModelView
 
-FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
+FAMILY = pytest.mark.parametrize("name", families.ALL)
 RECORD = {
     "return_dict_in_generate": True,
     "output_logits": True,
@@ -114,7 +114,8 @@ def test_beams_and_methods_follow(name):
     """A batch of beams equals its prompts one by one, with a boost and a second stream on top."""
     model, processor, _ = oracles.built(name)
     pictures = families.pictures(1)
-    method = EveryOther(merge=True) + AttentionLens(alpha=0.4, layers=(0, 3)) + AGLA(beta=0.1)
+    second = PAI(alpha=0, gamma=1.5) if name in families.Q_FORMERS else AGLA(beta=0.1)
+    method = EveryOther(merge=True) + AttentionLens(alpha=0.4, layers=(0, 3)) + second
     texts = ["a dog", "what is in the picture ?"]
     batch = families.inputs(name, model, processor, texts, [pictures] * 2)
     options = {"max_new_tokens": 5, "num_beams": 3, "do_sample": False}

@@ -18,7 +18,7 @@ from seesay.errors import EngineError, InputError
 from seesay.methods import AGLA, AttentionLens, VASparse
 from seesay.models import ModelView
 
-FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
+FAMILY = pytest.mark.parametrize("name", families.ALL)
 GREEDY = {"max_new_tokens": 6, "do_sample": False}
 
 
@@ -37,6 +37,9 @@ def test_a_text_is_read_as_it_was_written(name):
         "text_attention", "dispersion", "consistency", "confidence",
     ):  # fmt: skip
         own, other = getattr(said, field), getattr(read, field)
+        if field == "dispersion" and name in families.Q_FORMERS:
+            assert own is other is None  # nothing of a query lies somewhere on the picture
+            continue
         assert own.shape == other.shape, field
         assert (own - other).abs().nan_to_num().max() < 1e-4, field
         assert torch.equal(own.isnan(), other.isnan()), field
@@ -137,7 +140,7 @@ def test_dispersion_is_the_flood_fill(seed):
         assert abs(got[0, layer, 1] + (rest * rest.log()).sum()) < 1e-4
 
 
-@FAMILY
+@pytest.mark.parametrize("name", families.FAMILIES)
 def test_patches_touch_within_their_crop(name):
     model, processor = families.build(name)
     batch = families.batch_of_three(name, model, processor)

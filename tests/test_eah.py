@@ -134,7 +134,7 @@ def naive_model(model, batch, sequences, threshold, layer):
     return oracles.naive_logits(model, batch, sequences, attention), winners
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_a_whole_model_equals_the_equation(name):
     model, _, batch = oracles.built(name, torch.float64)
     options = {**GREEDY, "return_dict_in_generate": True, "output_logits": True}

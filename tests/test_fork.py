@@ -24,7 +24,7 @@ from seesay.errors import EngineError
 from seesay.methods import AGLA, EAH, AttentionLens, FarSight, VASparse
 from seesay.models import ModelView
 
-FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
+FAMILY = pytest.mark.parametrize("name", [*families.FAMILIES, "blip-2"])
 
 
 @FAMILY
@@ -62,7 +62,7 @@ def test_rows_without_questions_cost_nothing(name):
     asked = [[], [], ["is there a fork in the image ?"]]
     found = fork.logits(asked)
     assert off(view, name, found, asked) < 1e-9
-    one = families.inputs(name, view.model, view.processor, asked[2], [images()[2]])
+    one = families.inputs(name, view.model, view.processor, asked[2], [images(name)[2]])
     assert fork.cost.tokens < one["input_ids"].shape[1]
     before = copy.copy(fork.cost)
     assert [len(row) for row in fork.logits([[], [], []])] == [0, 0, 0]

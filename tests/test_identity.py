@@ -36,7 +36,7 @@ def generate(model, batch, **kwargs):
 
 
 @pytest.mark.parametrize("decoding", DECODING)
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_generation_is_bit_equal(name, decoding):
     model, _, batch = oracles.built(name)
     untouched = generate(model, batch, **DECODING[decoding])
@@ -49,7 +49,7 @@ def test_generation_is_bit_equal(name, decoding):
 
 
 @pytest.mark.parametrize("decoding", DECODING)
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_a_readout_changes_no_more_than_rounding(name, decoding):
     """A decoded row that is read out is computed in plain torch, not by the fused kernel."""
     model, _, batch = oracles.built(name)
@@ -63,7 +63,7 @@ def test_a_readout_changes_no_more_than_rounding(name, decoding):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_a_forward_is_bit_equal(name, dtype):
     model, _, batch = oracles.built(name, dtype)
     untouched = model(**batch).logits
@@ -73,7 +73,7 @@ def test_a_forward_is_bit_equal(name, dtype):
         assert torch.equal(model(**batch).logits, untouched)
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_eager_models_stay_eager(name):
     model, _, batch = oracles.built(name)
     decoder = model.get_decoder()

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, LlamaConfig, LlamaForCausalLM
 
 import seesay.loading
-from families import FAMILIES, batch_of_three
+from families import ALL, batch_of_three
 from seesay.errors import InputError, ModelError
 from seesay.loading import load_model
 
@@ -38,7 +38,7 @@ def fails(source: Any, kind: type[Exception] = ModelError, **options: Any) -> st
     return message
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_saved_model_loads_as_it_was(
     name: str, checkpoints: Checkpoints, families_by_name: Any
 ) -> None:

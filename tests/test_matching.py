@@ -225,22 +225,24 @@ def test_the_matcher_is_loaded_once(checkpoint):
     assert load_matcher.cache_info().hits == hits + 2
 
 
-@FAMILY
+@pytest.mark.parametrize("name", families.ALL)
 def test_agla_with_blip_is_two_runs_folded(name, checkpoint):
     """The second stream's pixels are the painted pictures as the processor reads them."""
     model, processor, batch = oracles.built(name, torch.float64)
-    method = blip(checkpoint, alpha=1.5)
-    with method(model, processor=processor, images=PICTURES) as session:
+    method, turns = blip(checkpoint, alpha=1.5), families.three(name)[1]
+    pictures = [picture for turn in turns for picture in turn]
+    with method(model, processor=processor, images=pictures) as session:
         out = model.generate(**batch, max_new_tokens=4, **RECORD)
-        given = session.run.overrides[method]
+        given = {**session.run.overrides[method]}
+    given.pop("inputs_embeds", None)  # what a Q-former model's steps are given for the pixels
     matcher, painted = load_matcher(checkpoint), []
-    for text, turn in zip(ASKED, TURNS, strict=True):
+    for text, turn in zip(ASKED, turns, strict=True):
         for picture in turn:
             cells, similarity = match(matcher, picture, text)
             keep = keep_mask(relevance_map(cells, 32, 32, fade=True), 1 - similarity / 2)
             painted.append(painted_black(picture, keep))
     rest = iter(painted)
-    again = [[next(rest) for _ in turn] for turn in TURNS]
+    again = [[next(rest) for _ in turn] for turn in turns]
     masked = families.inputs(name, model, processor, TEXTS, again)
     assert torch.equal(given["pixel_values"], masked["pixel_values"].double())
     assert not torch.equal(given["pixel_values"], batch["pixel_values"])
@@ -254,16 +256,18 @@ def test_agla_with_blip_is_two_runs_folded(name, checkpoint):
     assert (ours - expected)[kept].abs().max() < 1e-5
 
 
-@FAMILY
+@pytest.mark.parametrize("name", families.ALL)
 @pytest.mark.parametrize("beams", [1, 2])
 def test_a_batch_with_blip_answers_as_one_by_one(name, beams, checkpoint):
     model, processor, batch = oracles.built(name)
     settings = {"max_new_tokens": 4, "num_beams": beams, "do_sample": False}
-    method = blip(checkpoint) + parse("vcd")
-    with method(model, processor=processor, images=PICTURES):
+    method = blip(checkpoint) + parse("pai" if name in families.Q_FORMERS else "vcd")
+    turns = families.three(name)[1]
+    pictures = [picture for turn in turns for picture in turn]
+    with method(model, processor=processor, images=pictures):
         together = model.generate(**batch, **settings)[:, batch["input_ids"].shape[1] :]
     alone = []
-    for text, turn in zip(TEXTS, TURNS, strict=True):
+    for text, turn in zip(TEXTS, turns, strict=True):
         single = families.inputs(name, model, processor, [text], [turn])
         with method(model, processor=processor, images=turn):
             out = model.generate(**single, **settings)

@@ -24,58 +24,57 @@ from seesay.errors import InputError, ModelError
 from seesay.models import ModelView, _image_token_ids, refuse_unsupported
 
 
-def test_parts(family: Any) -> None:
-    view = family.view
+def test_parts(any_family: Any) -> None:
+    view = any_family.view
     assert (view.n_layers, view.n_heads) == (LAYERS, HEADS)
-    assert view.n_kv_heads == (HEADS if family.name == "llava" else 2)
+    assert view.n_kv_heads == (HEADS if any_family.name in ("llava", "blip-2") else 2)
     assert all(hasattr(layer, "self_attn") for layer in view.layers)
     assert view.head.weight.shape == (VOCABULARY, HIDDEN)
     assert view.norm.weight.shape == (HIDDEN,)
 
 
-def test_norm_and_head_read_the_last_hidden_state(family: Any) -> None:
+def test_norm_and_head_read_the_last_hidden_state(any_family: Any) -> None:
     """They are the right ones if they turn the last layer's output into the model's own logits."""
-    view, batch = family.view, family.batch()
+    view, batch = any_family.view, any_family.batch()
     seen = []
     hook = view.layers[-1].register_forward_hook(lambda _m, _i, out: seen.append(out))
     try:
-        logits = family.model(**batch).logits
+        logits = any_family.model(**batch).logits
     finally:
         hook.remove()
     hidden = seen[0] if isinstance(seen[0], torch.Tensor) else seen[0][0]
     assert torch.allclose(view.head(view.norm(hidden)), logits, atol=1e-4)
 
 
-def test_image_columns_hold_the_image_features(family: Any) -> None:
+def test_image_columns_hold_the_image_features(any_family: Any) -> None:
     """Where the columns say: the model puts its features exactly there."""
-    view, batch = family.view, family.batch()
+    view, batch = any_family.view, any_family.batch()
     columns = view.image_columns(**batch)
     assert (columns.dtype, columns.shape) == (torch.bool, batch["input_ids"].shape)
     features = torch.cat([*view.encode_images(**batch).pooler_output])
     assert int(columns.sum()) == len(features)
     embedded = []
-    hook = view.layers[0].register_forward_pre_hook(
-        lambda _m, args, kwargs: embedded.append(args[0] if args else kwargs["hidden_states"]),
-        with_kwargs=True,
+    hook = view.decoder.register_forward_pre_hook(
+        lambda _m, _args, kwargs: embedded.append(kwargs["inputs_embeds"]), with_kwargs=True
     )
     try:
-        family.model(**batch)
+        any_family.model(**batch)
     finally:
         hook.remove()
     assert torch.allclose(embedded[0][columns], features, atol=1e-5)
 
 
-def test_encoded_images_stand_for_pixels(family: Any) -> None:
-    batch = family.batch()
-    encoded = family.view.encode_images(**batch)
-    pixels = {"pixel_values", "image_sizes"}
-    given = {k: v for k, v in batch.items() if k not in pixels}
-    logits = family.model(**given, mm_encoder_outputs={"image": encoded}).logits
-    assert torch.allclose(logits, family.model(**batch).logits, atol=1e-5)
+def test_encoded_images_stand_for_pixels(any_family: Any) -> None:
+    batch = any_family.batch()
+    encoded = any_family.view.encode_images(**batch)
+    given = {**batch, "pixel_values": None}
+    given.pop("image_sizes", None)
+    logits = any_family.model(**given, mm_encoder_outputs={"image": encoded}).logits
+    assert torch.allclose(logits, any_family.model(**batch).logits, atol=1e-5)
 
 
-def test_a_prompt_without_a_picture_has_no_columns(family: Any) -> None:
-    assert not family.view.image_columns(torch.tensor([[1, 20, 21]])).any()
+def test_a_prompt_without_a_picture_has_no_columns(any_family: Any) -> None:
+    assert not any_family.view.image_columns(torch.tensor([[1, 20, 21]])).any()
 
 
 def test_kosmos_marks_its_columns_by_a_mask() -> None:

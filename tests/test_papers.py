@@ -33,7 +33,7 @@ def _image(model, sequences):
     return ModelView.of(model).image_columns(sequences)
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_the_naive_model_is_the_model(name):
     from seesay.engine import Stack
 
@@ -42,7 +42,7 @@ def test_the_naive_model_is_the_model(name):
     assert (naive[:, -STEPS:] - logits).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_attention_lens_equals_its_equation(name):
     model, batch, sequences, logits = _run(name, AttentionLens(alpha=0.7, layers=(0, 3)))
     sequences = sequences[:, :-1]
@@ -53,7 +53,7 @@ def test_attention_lens_equals_its_equation(name):
     assert (naive - plain).abs().max() > 1e-2, "the method must have done something here"
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 @pytest.mark.parametrize("registers", ["infinite", 3])
 def test_farsight_equals_its_equation(name, registers):
     model, batch, sequences, logits = _run(name, FarSight(sigma=0.2, registers=registers))
@@ -65,7 +65,7 @@ def test_farsight_equals_its_equation(name, registers):
     assert (naive - plain).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", families.ALL)
 def test_square_farsight_equals_its_equation(name):
     model, batch, sequences, logits = _run(name, FarSight(sigma=0.1, registers="square"))
     oracle = oracles.farsight_square(0.1, batch["input_ids"].shape[1])

@@ -133,7 +133,7 @@ def closed_attention(image):
     return attention
 
 
-@FAMILY
+@pytest.mark.parametrize("name", families.ALL)
 @pytest.mark.parametrize("static", [False, True])
 def test_pai_is_a_boosted_run_against_one_without_image(name, static):
     model, processor, batch = oracles.built(name, torch.float64)

@@ -11,7 +11,7 @@ from seesay.engine import Stack
 from seesay.methods import AGLA, AttentionLens, FarSight
 from seesay.models import ModelView
 
-FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
+FAMILY = pytest.mark.parametrize("name", families.ALL)
 
 
 def teacher_forced(model, batch, sequences):
@@ -29,7 +29,8 @@ def teacher_forced(model, batch, sequences):
             whole["mm_token_type_ids"] = torch.nn.functional.pad(types, (0, new))
         if not hasattr(model.base_model, "get_rope_index"):
             whole["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
-        return model(**whole, output_attentions=True, use_cache=False)
+        output = model(**whole, output_attentions=True, use_cache=False)
+        return output.get("language_model_outputs", output)
     finally:
         decoder.set_attn_implementation("sdpa")
 

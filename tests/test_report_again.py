@@ -142,7 +142,7 @@ def test_side_by_side_and_painted(browser, described, tmp_path: Path, width, lea
             down = (y + (np.arange(rows) + 0.5) * high / rows).astype(int)
             across = (x + (np.arange(columns) + 0.5) * wide / columns).astype(int)
             from_darkest = np.abs(pixels[np.ix_(down, across)] - (0x8C, 0x2D, 0x04)).sum(-1)
-            assert from_darkest.argmin() == values.argmax()
+            assert values.flat[from_darkest.argmin()] > 0.98 * values.max()  # of two alike either
         shown = " ".join(browser.text(f"#{kind}-1-1-1").split())
         for values in (mention.heatmap, mention.heatmap_again):
             assert share(float(values.sum())) in shown

@@ -14,7 +14,7 @@ from seesay.errors import MethodError
 from seesay.methods import FarSight
 from seesay.models import ModelView
 
-FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
+FAMILY = pytest.mark.parametrize("name", families.ALL)
 GREEDY = {
     "max_new_tokens": 4,
     "do_sample": False,

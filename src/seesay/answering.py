@@ -142,7 +142,7 @@ class _Batch:
             record,
             row,
             tokenizer=self.vlm.processor.tokenizer,
-            end_ids=self.asked.end_ids(self.vlm.model),
+            end_ids=self.asked.end_ids(self.vlm.view),
             vocabulary=self.words[row],
             calibration=self.vlm.calibration,
             cells=self.cells[row],
@@ -199,7 +199,7 @@ class _Batch:
             )
             if last > start
         ]
-        ends = sorted(self.asked.end_ids(self.vlm.model))
+        ends = sorted(self.asked.end_ids(self.vlm.view))
         ids = [token for token, _ in both] + ends[:1]
         return torch.tensor(ids), [span for _, span in both]
 

@@ -168,9 +168,9 @@ class Asked:
             arguments = {**arguments, "stopping_criteria": watchers}
         return arguments
 
-    def end_ids(self, model: Any) -> frozenset[int]:
+    def end_ids(self, view: ModelView) -> frozenset[int]:
         """The token ids that end a text."""
-        ends = self.decoding.get("eos_token_id", model.generation_config.eos_token_id)
+        ends = self.decoding.get("eos_token_id", view.generation_config.eos_token_id)
         return frozenset([ends] if isinstance(ends, int) else ends or [])
 
 
@@ -201,7 +201,7 @@ def inputs_for(
         InputError: a prompt that holds the model's image placeholder.
         ModelError: the processor has no chat template, or one without a place for a picture.
     """
-    image_token = getattr(processor, "image_token", None)
+    image_token = str(getattr(processor, "image_token", None) or "")  # or an AddedToken
     if image_token and image_token in prompt:
         raise InputError(
             f"the prompt holds {image_token!r}, which this model reads as a picture; leave it "

@@ -54,7 +54,7 @@ class ModelView:
         """
         if vision:
             refuse_unsupported(model.config)
-        decoder = model.get_decoder()
+        decoder = _language_model(model).get_decoder()
         parent, layers = _layers(model, decoder)
         if not decoder.is_backend_compatible():
             raise ModelError(
@@ -70,6 +70,22 @@ class ModelView:
             image_token_ids=_image_token_ids(model.config),
             processor=processor,
         )
+
+    @property
+    def language_model(self) -> Any:
+        """The module whose forward each step of a generation calls: the model itself, or the part
+        to whose `generate` a Q-former family hands the prompt."""
+        return _language_model(self.model)
+
+    @property
+    def generation_config(self) -> Any:
+        """The settings under which the model generates unless it is told others."""
+        return self.language_model.generation_config
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether what the model makes of a picture depends on the prompt behind it."""
+        return self.model.config.model_type in _PROMPT_READERS
 
     @property
     def n_layers(self) -> int:
@@ -163,6 +179,12 @@ class ModelView:
 # Families that mark image columns by an input instead of a token id: model_type -> input name.
 _MASK_INPUT = {"kosmos-2": "image_embeds_position_mask"}
 
+# Families whose generate calls the generate of a part: model_type -> the part.
+_HANDS_OVER = dict.fromkeys(("instructblip", "blip-2"), "language_model")
+
+# Families whose Q-former looks at a picture with the prompt in view.
+_PROMPT_READERS = {"instructblip"}
+
 # Where a config keeps the ids; phi-4-multimodal's are nested in its vision part.
 _ID_NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 
@@ -184,7 +206,8 @@ def refuse_unsupported(config: Any) -> None:
     family, name = config.model_type, _name(config)
     if family in _CROSS_ATTENTION:
         raise ModelError(f"{name} reads its image by cross-attention, not as columns; {_REMEDY}")
-    if getattr(config, "is_encoder_decoder", False):
+    text = getattr(config, "text_config", None)
+    if any(getattr(part, "is_encoder_decoder", False) for part in (config, text)):
         raise ModelError(f"{name} is an encoder-decoder; {_REMEDY}")
     if _image_token_ids(config) or family in _MASK_INPUT:
         return
@@ -205,6 +228,11 @@ def _image_token_ids(config: Any) -> frozenset[int]:
         if ids := frozenset(i for i in found if isinstance(i, int)):
             return ids
     return frozenset()
+
+
+def _language_model(model: Any) -> Any:
+    part = _HANDS_OVER.get(model.config.model_type)
+    return model if part is None else getattr(model, part)
 
 
 def _layers(model: Any, decoder: nn.Module) -> tuple[nn.Module, nn.ModuleList]:

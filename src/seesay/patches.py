@@ -89,6 +89,11 @@ def assemble(view: ModelView, inputs: Inputs, tiles: Tiles) -> dict[str, Any]:
     return {"pixel_values": pixels, **companions}
 
 
+def refuse_unknown(view: ModelView) -> None:
+    """Raise ModelError for a family whose patch order is not known here."""
+    _layout(view)
+
+
 def run_length(view: ModelView, tiles: Sequence[Tile]) -> int:
     """How many image tokens stand for one image, those that end a row of cells included."""
     return int(max(tile.tokens.max() for tile in tiles)) + 1 + _layout(view).after_last

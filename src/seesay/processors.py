@@ -93,9 +93,20 @@ def chat_prompt(processor: Any, prompt: str, pictures: int = 1) -> tuple[str, bo
     """A prompt about pictures in the chat template, and whether its tokens still want the special
     ones at their ends.
 
+    Q-former processors have no template: they put the picture in front themselves, and the prompt
+    is asked as it stands, which is how their models were trained.
+
     Raises:
         ModelError: the processor has no chat template.
+        InputError: several pictures for a Q-former model, which reads one a prompt.
     """
+    if getattr(processor, "num_query_tokens", None):
+        if pictures != 1:
+            raise InputError(
+                f"{type(processor).__name__} puts one picture before a prompt, not {pictures}; ask "
+                "about one picture at a time"
+            )
+        return prompt, True
     content = [*({"type": "image"} for _ in range(pictures)), {"type": "text", "text": prompt}]
     try:
         text: str = processor.apply_chat_template(

@@ -87,7 +87,7 @@ def trace(
     vocabulary = opened.vocabulary or vlm.vocabulary
     how: dict[str, Any] = {
         "tokenizer": vlm.processor.tokenizer,
-        "end_ids": asked.end_ids(vlm.model),
+        "end_ids": asked.end_ids(vlm.view),
         "vocabulary": vocabulary,
         "calibration": vlm.calibration,
     }

@@ -30,8 +30,8 @@ from seesay.grounding.details import (
     by_yes_and_no,
     examine,
 )
+from seesay.grounding.exam import Exam, can_answer
 from seesay.grounding.risk import UNCALIBRATED
-from seesay.grounding.self_check import Exam, can_answer
 from seesay.loading import load_model
 from seesay.models import ModelView
 from seesay.pictures import Picture, open_picture

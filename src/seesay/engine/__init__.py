@@ -8,6 +8,8 @@
 `switch`                which attention function the decoder runs on
 `streams`               second images: doubled batches, caches that follow beams, folded logits
 `compaction`            cache entries kept, merged and dropped
+`positions`             positions that follow from what a layer's cache still holds
+`embeddings`            the decoder's input, handed to methods that read it
 `record` `readout`      what a generation leaves behind; how it is taken, step by step
 `step` `deep`           one step of it; what hidden states and the places of patches tell
 `recording`             generations and readings with a readout

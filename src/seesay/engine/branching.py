@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from seesay.engine.layout import Branch
 from seesay.errors import InputError
 from seesay.processors import chat_prompt
 
+PROMPT_BOUND: Final = (
+    "its pictures are read with the prompt in view, so none serves another question"
+)
 Question: TypeAlias = str | tuple[int, ...]
 """A text, put in the chat template; or a whole prompt as tokens, its picture not expanded, behind
 which an answer may have begun."""

@@ -2,7 +2,8 @@
 
 Logical length is what the model counts (positions, the width of its masks); physical length is
 what the layer holds. Keys keep the rotation they were cached with, so later tokens keep their true
-positions; the layer brings its own mask, since the model's speaks of logical columns.
+positions (unless a method has them counted by the cache, see `positions`); the layer brings its own
+mask, since the model's speaks of logical columns.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from seesay.errors import EngineError
 if TYPE_CHECKING:
     from seesay.engine.method import Method
     from seesay.engine.run import Run
+
+
+_BY_ROW = ("keys", "values", "origin", "valid", "lost")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
     Attributes:
         origin: (rows, kv_heads, entries) the logical column of each entry, −1 if merged.
         valid: (rows, kv_heads, entries) False on padding.
+        lost: (rows,) how many entries fewer than tokens each row has, padding not counted.
         logical: tokens that the layer stands for.
     """
 
@@ -70,6 +75,7 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
     values: Tensor
     origin: Tensor
     valid: Tensor
+    lost: Tensor
     logical: int
 
     @classmethod
@@ -93,6 +99,8 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
         new.logical = logical
         if kept.keys is not None and kept.values is not None:
             new._append(kept.keys, kept.values, origin=-1, valid=kept.valid)
+        before = layer.lost if isinstance(layer, cls) else 0
+        new.lost = before + valid[:, 0].sum(-1) - new.valid[:, 0].sum(-1)
         return new
 
     # ---- what transformers asks a cache layer ----------------------------------------------
@@ -114,11 +122,11 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
         self.batch_select_indices(beam_idx.to(self.keys.device))
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        for name in ("keys", "values", "origin", "valid"):
+        for name in _BY_ROW:
             setattr(self, name, getattr(self, name)[indices])
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        for name in ("keys", "values", "origin", "valid"):
+        for name in _BY_ROW:
             setattr(self, name, getattr(self, name).repeat_interleave(repeats, dim=0))
 
     def crop(self, tokens_to_remove: int) -> None:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from seesay.engine.branching import Question, branches_of, one_each, words_of
+from seesay.engine.branching import PROMPT_BOUND, Question, branches_of, one_each, words_of
 from seesay.engine.gaze import gazing
 from seesay.engine.kernel import precise
 from seesay.engine.layout import (
@@ -41,21 +41,19 @@ from seesay.engine.layout import (
     refuse_far,
 )
 from seesay.engine.method import AnyMethod
-from seesay.errors import EngineError, InputError
+from seesay.errors import EngineError, InputError, ModelError
 
 if TYPE_CHECKING:
     from seesay.engine.session import Session
     from seesay.models import ModelView
 
-# Verbs through which a method changes what a prompt's picture leaves in the cache; the others act
-# on the row that predicts, which stands behind every place where a question can begin.
+# Verbs that change what a picture leaves in the cache; the others act on the row that predicts.
 _PROMPT_VERBS = ("rewrite_qk", "key_scale", "sink_logmass")
 
 
 @dataclass
 class Cost:
-    """What a fork's questions have cost so far: the model's forwards, the tokens read in them
-    (padding not counted), how often the pictures were encoded anew, and wall time."""
+    """What questions have cost: tokens without padding, pictures encoded anew, wall time."""
 
     questions: int = 0
     forwards: int = 0
@@ -204,19 +202,19 @@ class Fork:
                 prompt has no row here; the first one behind it stands for it.
 
         Raises:
-            InputError: as many lists as rows are wanted; a question that holds an image token; a
-                prompt that is not `prompt` in the chat template, or whose text comes before its
-                picture.
+            InputError: not one list a row; a question that holds an image token; a prompt that is
+                not `prompt` in the chat template, or whose text comes before its picture.
             EngineError: a sliding window that the question would reach past; a session is open; a
                 gaze under attention scores that are capped.
-            ModelError: the processor has no chat template.
+            ModelError: the processor has no chat template; a Q-former that reads the prompt, so
+                that its picture serves no other question.
         """
         if len(questions) != len(self.prompts):
             raise InputError(
                 f"{len(questions)} lists of questions for {len(self.prompts)} prompts; give one "
                 "list for each, an empty one where nothing is asked"
             )
-        self._refuse_session()
+        self._refuse_unfit()
         started = time.perf_counter()
         asked = [row for row, texts in enumerate(questions) if texts]
         found = [Reply(torch.empty(0))] * len(questions)
@@ -242,7 +240,9 @@ class Fork:
         self.cost.seconds += time.perf_counter() - started
         return found
 
-    def _refuse_session(self) -> None:
+    def _refuse_unfit(self) -> None:
+        if self.view.reads_prompt:
+            raise ModelError(PROMPT_BOUND)
         from seesay.engine.session import _OPEN
 
         if (session := _OPEN.get(self.view.model)) is not None:
@@ -284,7 +284,7 @@ class Fork:
             maskable(view.decoder),
             nullcontext() if watched is None else gazing(view, laid.ends - watched) as looks,
         ):
-            logits = view.model(
+            logits = view.language_model(
                 input_ids=laid.ids.to(device),
                 attention_mask=additive(laid.mask.to(device), view.decoder.dtype),
                 position_ids=laid.positions.to(device),

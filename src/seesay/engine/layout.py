@@ -181,7 +181,7 @@ def positions_of(view: ModelView, inputs: Mapping[str, Any]) -> Tensor:
 
 def logits_at(view: ModelView, columns: int | Tensor) -> dict[str, Any]:
     """The argument that limits logits to the last columns, or to some, where the model takes it."""
-    takes = "logits_to_keep" in inspect.signature(view.model.forward).parameters
+    takes = "logits_to_keep" in inspect.signature(view.language_model.forward).parameters
     return {"logits_to_keep": columns} if takes else {}
 
 

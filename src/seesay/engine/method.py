@@ -175,11 +175,8 @@ class Method(Composable):
         return None
 
     def key_scale(self, call: Call) -> Tensor | None:
-        """A factor on the keys, (batch, kv_heads, columns).
-
-        For a single row (``not call.is_prefill``) it may differ by query head: (batch, heads,
-        columns).
-        """
+        """A factor on the keys, (batch, kv_heads, columns); for a single row (``not
+        call.is_prefill``) it may differ by query head: (batch, heads, columns)."""
         return None
 
     def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
@@ -194,10 +191,8 @@ class Method(Composable):
         return None
 
     def sink_logmass(self, call: Call) -> Tensor | float | None:
-        """Every row: the logit of one more softmax entry whose value is zero.
-
-        Returns a float, or a tensor that broadcasts to (batch, heads, queries).
-        """
+        """Every row: the logit of one more softmax entry whose value is zero, a float or a tensor
+        that broadcasts to (batch, heads, queries)."""
         return None
 
     def compact(self, layer: int, run: Run) -> Kept | None:
@@ -217,6 +212,11 @@ class Method(Composable):
     def plausibility(self) -> float:
         """β of the adaptive plausibility cut: tokens under ``max(plain) + ln β`` become −inf."""
         return 0.0
+
+    @property
+    def recounts(self) -> bool:
+        """Whether a token's position in a layer follows from what `compact` left in its cache."""
+        return False
 
     @property
     def opens_below(self) -> float | None:
@@ -241,18 +241,17 @@ class Method(Composable):
         value = getattr(self, field)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         inside = number and math.isfinite(value) and low <= value <= high
+        inside = inside and (value > low or not above)
         start = "" if math.isinf(low) else f" above {low:g}" if above else f" from {low:g}"
         end = "" if math.isinf(high) else f" to {high:g}"
-        excluded = above and value == low
-        self._require(inside and not excluded, field, f"must be a finite number{start}{end}")
+        self._require(inside, field, f"must be a finite number{start}{end}")
 
     def _require_layers(self, layers: tuple[int, int] | None) -> None:
         """Require the field `layers` to be None or (first, last), going upwards from 0."""
         if layers is None:
             return
-        pair = isinstance(layers, tuple) and len(layers) == 2
-        whole = pair and all(type(layer) is int for layer in layers)
-        self._require(whole, "layers", "must be two whole numbers, such as (5, 18)")
+        pair = isinstance(layers, tuple) and [type(layer) for layer in layers] == [int, int]
+        self._require(pair, "layers", "must be two whole numbers, such as (5, 18)")
         self._require(0 <= layers[0] <= layers[1], "layers", "must go upwards from 0")
 
 

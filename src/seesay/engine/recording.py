@@ -25,7 +25,7 @@ def generate(
     Args:
         deep: whether hidden states are read too.
     """
-    config = inputs.get("generation_config") or run.view.model.generation_config
+    config = inputs.get("generation_config") or run.view.generation_config
     wants_dict = inputs.get("return_dict_in_generate", config.return_dict_in_generate)
     run.readout = _new_readout(run, inputs, deep=deep)
     output = generate(**{**inputs, "return_dict_in_generate": True})
@@ -53,7 +53,7 @@ def _new_readout(run: Run, inputs: Mapping[str, Any], *, deep: bool, rows: int =
         rows: how many rows of a forward predict; see `Readout`.
     """
     view = run.view
-    config = inputs.get("generation_config") or view.model.generation_config
+    config = inputs.get("generation_config") or view.generation_config
     ends = inputs.get("eos_token_id", config.eos_token_id)
     ids = [] if ends is None else torch.as_tensor(ends).flatten().tolist()
     depths = Deep(view, neighbours(view, inputs, run.prompt)) if deep else None
@@ -87,7 +87,8 @@ def with_text(inputs: Mapping[str, Any], tokens: Tensor) -> dict[str, Any]:
     said = tokens[None].to(ids)
     joined = {}
     for name, value in inputs.items():
-        if isinstance(value, Tensor) and value.shape == ids.shape:
+        its_own = name.startswith("qformer_")  # another tokenizer's, of equal length by chance
+        if isinstance(value, Tensor) and value.shape == ids.shape and not its_own:
             # What marks columns marks open text behind the prompt: nothing but the mask is 1.
             more = torch.full_like(said, int(name == "attention_mask"), dtype=value.dtype)
             value = torch.cat([value, said if name == "input_ids" else more], 1)

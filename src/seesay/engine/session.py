@@ -7,7 +7,6 @@ lookup tables of transformers, which get one entry each for the session's lifeti
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, Self
@@ -15,12 +14,13 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from seesay.engine import gate, recording, start, streams
+from seesay.engine import embeddings, gate, recording, start, streams
 from seesay.engine.attention import Call, attend
 from seesay.engine.compaction import compact
 from seesay.engine.deep import watching
 from seesay.engine.method import Stack
 from seesay.engine.plan import plan_layers
+from seesay.engine.positions import recounted
 from seesay.engine.record import Record
 from seesay.engine.run import Run
 from seesay.engine.switch import original_kernel, shadowed, switched
@@ -89,15 +89,14 @@ class Session:
                 decoder = self.view.decoder
                 self._original = original_kernel(decoder)
                 undo.enter_context(switched(decoder, f"seesay-{id(model):x}", self._attend))
-            undo.callback(model.register_forward_pre_hook(self._before, with_kwargs=True).remove)
-            undo.callback(model.register_forward_hook(self._after, with_kwargs=True).remove)
-            if any(m.active and m.overrides("read_embeddings") for m in self.stack.parts):
-                hook = self.view.decoder.register_forward_pre_hook
-                undo.callback(hook(self._embedded, with_kwargs=True).remove)
+            steps = self.view.language_model  # the model itself, or a part of it
+            undo.callback(model.register_forward_pre_hook(self._asked, with_kwargs=True).remove)
+            undo.callback(steps.register_forward_pre_hook(self._before, with_kwargs=True).remove)
+            undo.callback(steps.register_forward_hook(self._after, with_kwargs=True).remove)
+            undo.enter_context(embeddings.handed_on(self.view, self.stack, self._current))
+            undo.enter_context(recounted(self.view, self.stack, self._current))
             if self._deep:
-                undo.enter_context(
-                    watching(self.view, lambda: None if self._preparing else self.run)
-                )
+                undo.enter_context(watching(self.view, self._current))
             self._generate = model.generate
             undo.enter_context(shadowed(model, "generate", self.generate))
             self._undo = undo.pop_all()
@@ -116,7 +115,7 @@ class Session:
         what was read out, if the session was opened with ``readout=True``.
         """
         if inputs is not None:
-            kwargs["input_ids"] = inputs
+            kwargs[self.view.model.main_input_name] = inputs
         start.refuse_unfit(self.stack, kwargs, self._readout)
         self._generating = True
         try:
@@ -168,6 +167,9 @@ class Session:
             _OPEN[model] = self
             self.run, self._preparing = own
 
+    def _current(self) -> Run | None:
+        return None if self._preparing else self.run
+
     def _begin(self, inputs: Mapping[str, Any], cache: Any) -> Run:
         """Make the run of a generation or of a bare forward; go on with it if it knows `cache`."""
         past = _length(cache)
@@ -190,19 +192,22 @@ class Session:
 
     # ---- each forward ----------------------------------------------------------------------
 
+    def _asked(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A bare forward of the whole model begins a run, or goes on with the one at hand."""
+        if not self._preparing and not self._generating:
+            kwargs = start.named(model, args, kwargs)
+            self._begin(kwargs, kwargs.get("past_key_values"))
+
     def _before(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._preparing:
             return args, kwargs
-        names = list(inspect.signature(model.forward).parameters) if args else []
-        kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
+        kwargs = start.named(model, args, kwargs)
         ids, cache = kwargs.get("input_ids"), kwargs.get("past_key_values")
-        if not self._generating:
-            self._begin(kwargs, cache)
         past, run = _length(cache), self.run
-        if run is None:
-            return (), kwargs
+        if run is None or not (self._generating or not run.seen or (past and run.cache is cache)):
+            raise start.called_alone(self.view)
         tokens = ids if ids is not None else kwargs["inputs_embeds"]
         rows, run.seen = len(tokens), past + tokens.shape[1]
         if rows != run.rows or run.image is None:
@@ -218,14 +223,6 @@ class Session:
         mask = kwargs.get("attention_mask")
         run.padding = mask if isinstance(mask, Tensor) and mask.dim() == 2 else None
         return (), kwargs
-
-    def _embedded(self, decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self.run is None or self._preparing:
-            return
-        embeddings = start.embeddings(self.view, args, kwargs)
-        for method in self.stack.parts:
-            if method.active and method.overrides("read_embeddings"):
-                method.read_embeddings(embeddings, self.run)
 
     def _after(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any

@@ -38,13 +38,19 @@ def new_run(
         image_columns: (batch, columns) bool; None reads them from the input ids.
 
     Raises:
-        EngineError: no input ids, or a second stream in a prefill in chunks.
+        EngineError: no input ids; or a prefill in chunks with a second stream, or of a Q-former
+            model.
         InputError: `image_columns` of another shape than the prompt, or without any column that a
             method could act on.
     """
     mask = _image_columns(view, inputs) if image_columns is None else image_columns.bool()
     if image_columns is not None:
         _check_given(mask, inputs, stack)
+    if inputs.get("prefill_chunk_size") and view.language_model is not view.model:
+        raise EngineError(
+            f"{type(view.model).__name__} hands its language model embeddings, which transformers "
+            "cannot read in chunks; generate without prefill_chunk_size"
+        )
     run = Run(view, ImageColumns.of(mask), mask.shape[1])
     prompt = Prompt(view, inputs, mask, images)
     for method in stack.parts:
@@ -59,7 +65,12 @@ def new_run(
         run.overrides[method] = given
         if "pixel_values" in given and _takes_features(view.model):
             with torch.no_grad():
-                run.features[method] = view.encode_images(**{**inputs, **given})
+                features = view.encode_images(**{**inputs, **given})
+            if view.language_model is view.model:
+                run.features[method] = features
+            else:  # each step takes embeddings, not pictures
+                shown = _embedded(view, inputs, mask, features)
+                run.overrides[method] = {**given, "inputs_embeds": shown}
     run.streams += len(run.overrides)
     return run
 
@@ -118,13 +129,19 @@ def one_by_one(method: AnyMethod) -> bool:
     return any("batch" in part.refuses or "batch" in part.stands_aside for part in method.methods)
 
 
-def embeddings(view: ModelView, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-    """The input embeddings (rows, columns, hidden) of a call of the decoder."""
-    given = kwargs.get("inputs_embeds")
-    if given is None:
-        ids = args[0] if args else kwargs["input_ids"]
-        given = view.model.get_input_embeddings()(ids)
-    return given  # type: ignore[no-any-return]
+def called_alone(view: ModelView) -> EngineError:
+    """What to say where a Q-former's language model was called, and not the model around it."""
+    whole, part = type(view.model).__name__, type(view.language_model).__name__
+    return EngineError(
+        f"{part} was called by itself, with embeddings that do not say which columns are image; "
+        f"call {whole} with input_ids, or open a session on {part} with image_columns="
+    )
+
+
+def named(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call of `module`, all by name."""
+    names = list(inspect.signature(module.forward).parameters) if args else []
+    return {**dict(zip(names, args, strict=False)), **kwargs}
 
 
 def brings_stream(method: Method) -> bool:
@@ -136,6 +153,13 @@ def _image_columns(view: ModelView, inputs: Mapping[str, Any]) -> Tensor:
     if inputs.get("input_ids") is None:
         raise EngineError("a session needs input_ids: image columns are read from them")
     return view.image_columns(**inputs)
+
+
+def _embedded(view: ModelView, inputs: Mapping[str, Any], columns: Tensor, features: Any) -> Tensor:
+    """A prompt's embeddings (batch, columns, hidden) with another image's features in it."""
+    found: Tensor = view.model.get_input_embeddings()(inputs["input_ids"])
+    image = features.pooler_output.to(found).flatten(0, -2)  # (image tokens, hidden)
+    return found.masked_scatter(columns[..., None].to(found.device), image)
 
 
 def _check_given(mask: Tensor, inputs: Mapping[str, Any], stack: Stack) -> None:

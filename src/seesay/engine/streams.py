@@ -133,7 +133,10 @@ def narrow(output: Any, rows: int) -> None:
 
 def _with_mask(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """The inputs with a mask in which a stream can close columns; none given means all are open."""
-    if kwargs.get(_POSITIONS) is None and hasattr(run.view.model.base_model, "get_rope_index"):
+    view = run.view
+    from_mask = hasattr(view.model.base_model, "get_rope_index")
+    from_mask |= hasattr(view.decoder, "embed_positions")  # learned ones, as in OPT
+    if kwargs.get(_POSITIONS) is None and from_mask:
         raise EngineError(
             "a stream that hides columns keeps the first one's positions, which this family "
             "reads from the mask; use generate, or call the model with position_ids"

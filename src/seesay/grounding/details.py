@@ -164,12 +164,12 @@ def examine(
     against the same claim about a scene where it does not.
 
     Args:
-        encode: see `self_check.can_answer`.
+        encode: see `exam.can_answer`.
         form: how it is asked.
         pictures: pairs; a guessing model passes once in 300.
 
     Raises:
-        EngineError, ModelError: see `self_check.can_answer`.
+        EngineError, ModelError: see `exam.can_answer`.
     """
     from seesay.engine.fork import Fork
 

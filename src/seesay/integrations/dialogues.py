@@ -157,7 +157,7 @@ class Answering:
         with asking.seeded(asked.seed), asking.explained(), session:
             written = session.generate(**inputs, **asked.arguments())
         seconds = (time.perf_counter() - started) / len(dialogues)
-        ends = asked.end_ids(vlm.model)
+        ends = asked.end_ids(vlm.view)
         replies = []
         for prompt, row in zip(inputs["attention_mask"], written, strict=True):
             ids = row[len(prompt) :].tolist()
@@ -211,7 +211,7 @@ def _inputs(vlm: VLM, dialogues: Sequence[Dialogue]) -> dict[str, Any]:
 
 def _text(processor: Any, dialogue: Dialogue) -> str:
     """A dialogue in the model's chat template, up to where the answer begins."""
-    token = getattr(processor, "image_token", None)
+    token = str(getattr(processor, "image_token", None) or "")  # or an AddedToken
     texts = [part for turn in dialogue for part in turn.parts if isinstance(part, str)]
     if token and any(token in text for text in texts):
         raise InputError(

@@ -88,7 +88,7 @@ def lens(
         record,
         0,
         tokenizer=vlm.processor.tokenizer,
-        end_ids=asked.end_ids(vlm.model),
+        end_ids=asked.end_ids(vlm.view),
         vocabulary=vocabulary or opened[0].vocabulary or vlm.vocabulary,
         calibration=vlm.calibration,
     )

@@ -156,6 +156,6 @@ class SecondLook:
         ]
 
     def _bounds(self, paths: Sequence[Path]) -> LogitsProcessorList:
-        ends = sorted(self.asked.end_ids(self.vlm.model))
+        ends = sorted(self.asked.end_ids(self.vlm.view))
         tokenizer = self.vlm.processor.tokenizer
         return LogitsProcessorList([Bounds(paths, self.words, tokenizer, self._columns, ends)])

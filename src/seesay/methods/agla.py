@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.run import Prompt, Run
+    from seesay.models import ModelView
 
 MATCHERS = ("self", "blip")
 GEOMETRIES = ("original", "squashed")
@@ -86,6 +87,13 @@ class AGLA(Method):
 
     def at_zero(self) -> AGLA:
         return replace(self, alpha=0.0)
+
+    def settled(self, view: ModelView) -> AGLA:
+        from seesay import patches
+
+        if self.active and self.matcher == "self":
+            patches.refuse_unknown(view)
+        return self
 
     def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
         if prompt.inputs.get("pixel_values") is None:

@@ -20,7 +20,14 @@ from seesay.images import open_image
 from seesay.methods.blip import load_matcher, match
 from seesay.methods.matching import keep_mask, relevance_map
 
-_TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
+_TEXT_INPUTS = {
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "qformer_input_ids",
+    "qformer_attention_mask",
+}
 
 
 def masked_inputs(prompt: Prompt, checkpoint: str, geometry: str) -> dict[str, Tensor]:
@@ -133,7 +140,7 @@ def _read(prompt: Prompt, pictures: list[Image.Image]) -> dict[str, Tensor]:
     processor: Any = prompt.view.processor
     batch = processor(
         images=[[picture] for picture in pictures],
-        text=[processor.image_token] * len(pictures),
+        text=[str(processor.image_token)] * len(pictures),
         padding=True,
         return_tensors="pt",
     )

@@ -2,6 +2,11 @@
 
 A field that a method leaves at None is filled from here when a session opens: the published value
 for this model, or else the method's general rule. `seesay methods --model X` prints what comes out.
+
+A row stands here only where a source gives models settings of their own. AGLA's released scripts
+(arXiv 2406.12718) run LLaVA-1.5 and InstructBLIP alike with α = 2 and β = 0.5, and EAH's (arXiv
+2411.09968) run LLaVA-1.5, InstructBLIP, MiniGPT-4 and Shikra alike with the second layer and a
+threshold of 0.002: these are the defaults of `agla` and `eah`.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ prior that can be subtracted for free. Four parts, each with a switch:
 Zhuang et al., "VASparse: Towards Efficient Visual Hallucination Mitigation via Visual-Aware Token
 Sparsification", CVPR 2025, arXiv 2501.06553. Where the paper is silent: δ is each query head's, and
 heads that share their keys take its mean; merged entries stay for good; a masked embedding is left
-out of the mean; later tokens keep their true positions; (d) acts on decoded rows, and its sums run
-over the rows that are computed anyway, the prompt's last one and all behind it.
+out of the mean; later tokens keep their true positions, while in the released code a token stands
+right behind what each layer still holds; (d) acts on decoded rows, and its sums run over
+the rows that are computed anyway, the prompt's last one and all behind it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _CHOICES = {
     "preset": ("paper", "published"),
+    "positions": (None, "true", "cache"),
     "candidates": ("generated", "all"),
     "normalise": (None, "rank", "zscore"),
     "merge": ("mean", "sum"),
@@ -73,6 +75,8 @@ class VASparse(Method):
         seed: which ones; the same in every row and generation.
         penalty: strength β ≥ 0 of the sink penalty, 0.1.
         layers: (first, last) layers of the penalty, 0-based, both inclusive; None is all.
+        positions: of tokens behind a selection: "true", or "cache", each layer counting on from the
+            tokens it still holds; None is "true" for the paper and "cache" for "published".
     """
 
     name: ClassVar[str] = "vasparse"
@@ -97,6 +101,7 @@ class VASparse(Method):
     seed: int = 0
     penalty: float = 0.1
     layers: tuple[int, int] | None = None
+    positions: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -144,6 +149,11 @@ class VASparse(Method):
     @property
     def plausibility(self) -> float:
         return self.beta
+
+    @property
+    def recounts(self) -> bool:
+        usual = "cache" if self.preset == "published" else "true"
+        return self.selects and (self.positions or usual) == "cache"
 
     def acts_in(self, view: ModelView) -> Collection[int]:
         if self.selects:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.run import Prompt, Run
+    from seesay.models import ModelView
     from seesay.patches import Tile
 
 _STEPS = 1000
@@ -39,7 +40,8 @@ class VCD(Method):
 
     Attributes:
         alpha: strength α ≥ 0, published 1; 0 is the plain model, uncut.
-        beta: plausibility β in [0, 1], published 0.1; 0 cuts nothing.
+        beta: plausibility β in [0, 1], published 0.1 (0.2 in the released POPE script for
+            LLaVA-1.5); 0 cuts nothing.
         noise_step: T, from 0 (no noise) to 1000, published 500; noise is added to the pixel values
             as the processor normalised them, padding left alone.
         seed: of the noise, from 0. The same picture gets the same noise in every call, alone or
@@ -73,6 +75,13 @@ class VCD(Method):
 
     def at_zero(self) -> VCD:
         return replace(self, alpha=0.0)
+
+    def settled(self, view: ModelView) -> VCD:
+        from seesay import patches
+
+        if self.active:
+            patches.refuse_unknown(view)
+        return self
 
     def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
         from seesay import patches

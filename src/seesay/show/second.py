@@ -19,8 +19,8 @@ _MAP, _GAP, _MOST = 150, 24, 6
 
 
 def withheld(trace: Trace, unsaid: Sequence[Withheld], y: float) -> tuple[str, float]:
-    """Each thought: the sentence it stood in, where the model looked then and when it was asked, and
-    why it was not said."""
+    """Each thought: its sentence, where the model looked then and when it was asked, and why it was
+    not said."""
     body = text(MARGIN, y + 6, "Thought, looked for again, not said", "head")
     caption = (
         "Each square is one patch of the picture: the darker, the more attention went there (mean "

@@ -15,6 +15,7 @@ from seesay import toy
 from seesay.engine import REGISTRY, AnyMethod, Method, Stack, parse
 from seesay.engine.method import MODES
 from seesay.errors import EngineError, MethodError, SeesayError
+from seesay.processors import chat_prompt
 from seesay.testing.contract import ContractError
 
 PROMPTS = ("Please describe this image in detail.", "Is there a fork in the image?", "Describe.")
@@ -45,11 +46,7 @@ class Case:
             yield from check(self)
 
     def _inputs(self, prompts: list[str], images: list[Any]) -> dict[str, Tensor]:
-        texts = []
-        for prompt in prompts:
-            content = [{"type": "image"}, {"type": "text", "text": prompt}]
-            turn = [{"role": "user", "content": content}]
-            texts.append(self.processor.apply_chat_template(turn, add_generation_prompt=True))
+        texts = [chat_prompt(self.processor, prompt)[0] for prompt in prompts]
         batch = self.processor(images=images, text=texts, padding=True, return_tensors="pt")
         return dict(batch.to(self.model.device, dtype=self.model.dtype))
 

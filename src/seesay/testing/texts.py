@@ -16,7 +16,7 @@ from seesay.engine import REGISTRY, AnyMethod, Method, Stack, parse
 from seesay.errors import EngineError, MethodError
 from seesay.grounding import Vocabulary
 from seesay.grounding.details import KINDS, DetailExam
-from seesay.grounding.self_check import Exam
+from seesay.grounding.exam import Exam
 from seesay.models import ModelView
 from seesay.seen import Seen
 from seesay.testing.contract import ContractError

@@ -189,7 +189,7 @@ class _Made:
             self.control(label, Stack(), "temperature", name, decoding)
 
     def _temperature(self) -> float:
-        own = self._vlm.model.generation_config.temperature
+        own = self._vlm.view.generation_config.temperature
         return float(self._wanted.decoding["generation"].get("temperature") or own or 1.0)
 
 

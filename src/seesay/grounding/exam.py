@@ -1,0 +1,126 @@
+"""Can a model be asked at all? Its yes and no, held against drawn scenes with known objects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from seesay.errors import EngineError
+from seesay.grounding.questions import presence
+from seesay.grounding.self_check import Encode, ask_yes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from seesay.engine.fork import Fork
+    from seesay.models import ModelView
+
+
+@dataclass(frozen=True)
+class Exam:
+    """How a model answers about drawn scenes whose objects are known.
+
+    Attributes:
+        pictures: one question about something there and one about something absent on each.
+        pairs: share of pictures in which the former got the higher P(yes); 0.5 is chance.
+        accuracy: share of questions answered right at P(yes) = 0.5.
+        mass: mean P(yes) + P(no).
+        barred: why none of this could be found out, if so.
+    """
+
+    pictures: int
+    pairs: float
+    accuracy: float
+    mass: float
+    barred: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why this model cannot be asked, or None if it can."""
+        if self.barred is not None:
+            return self.barred
+        if self.mass < _LEAST_MASS:
+            return (
+                f"it does not answer yes/no questions: of {2 * self.pictures} about drawn scenes, "
+                f"yes and no together got {self.mass:.1%} of the probability"
+            )
+        if self.pairs < _LEAST_PAIRS:
+            return (
+                "its yes and no say nothing about the picture: on drawn scenes what is there got "
+                f"a higher P(yes) than what is not in {self.pairs:.0%} of {self.pictures} pairs "
+                f"(chance is 50 %), and {self.accuracy:.0%} of the answers were right"
+            )
+        return None
+
+
+def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Exam:
+    """Examine a model on drawn scenes: can its yes and no be used?
+
+    Args:
+        encode: pictures and a prompt → what the model takes, as for its captions.
+        pictures: how many scenes; the limits are made for 16, where a guessing model passes once
+            in 26.
+
+    Raises:
+        EngineError: a family whose answers from a forked cache are not those of the whole prompt.
+        ModelError: a tokenizer without tokens for yes and no, or no chat template.
+    """
+    from seesay.engine.branching import PROMPT_BOUND
+    from seesay.engine.fork import Fork
+
+    if view.reads_prompt:
+        return Exam(0, math.nan, math.nan, math.nan, barred=PROMPT_BOUND)
+    scenes, names = zip(*_exam_sheet(pictures), strict=True)
+    fork = Fork.fresh(view, encode(scenes, _EXAM_PROMPT), _EXAM_PROMPT)
+    answers = ask_yes(fork, names)
+    _refuse_inexact(view, encode, fork, scenes[0], presence(names[0][0]))
+    pairs = [(its[there].logit, its[absent].logit) for its, (there, absent)
+             in zip(answers, names, strict=True)]  # fmt: skip
+    return Exam(
+        pictures=pictures,
+        pairs=sum((there > absent) + 0.5 * (there == absent) for there, absent in pairs) / pictures,
+        accuracy=sum((there > 0) + (absent < 0) for there, absent in pairs) / (2 * pictures),
+        mass=sum(answer.mass for its in answers for answer in its.values()) / (2 * pictures),
+    )
+
+
+_EXAM_PROMPT: Final = "Describe the image."
+_LEAST_PAIRS: Final = 0.75
+_LEAST_MASS: Final = 0.05
+_TOLERANCE: Final = 0.2  # of the logits' standard deviation: far above the rounding of bfloat16
+
+
+def _exam_sheet(pictures: int) -> list[tuple[Image, tuple[str, str]]]:
+    """Drawn scenes, each with its plainest object and one from another place, which is absent."""
+    from seesay import toy
+
+    sheet = []
+    for seed in range(pictures):
+        drawn = toy.scene("kept", seed)
+        there = max(drawn.objects, key=lambda placed: placed.salience).name
+        absent = [
+            name
+            for context, its in toy.CONTEXTS.items()
+            for name in its
+            if context != drawn.context and name not in drawn.present
+        ]
+        sheet.append((drawn.image, (there, absent[7 * seed % len(absent)])))
+    return sheet
+
+
+def _refuse_inexact(view: ModelView, encode: Encode, fork: Fork, scene: Image, asked: str) -> None:
+    """Hold a forked answer against the answer to the whole prompt."""
+    import torch
+
+    with torch.no_grad():
+        whole = view.model(**encode([scene], asked)).logits[0, -1].float()
+    silent: list[list[str]] = [[] for _ in fork.prompts[1:]]
+    forked = fork.logits([[asked], *silent])[0][0].float()
+    off = float((whole - forked).abs().max() / whole.std())
+    if not off <= _TOLERANCE:
+        raise EngineError(
+            f"{type(view.model).__name__} answers otherwise from its cached prompt than from the "
+            f"whole one (logits off by {off:.2g} standard deviations), so it cannot be checked "
+            "this way; please report this family"
+        )
