@@ -43,7 +43,7 @@ def off(view, name, replies, questions=QUESTIONS, pictures=None, about=None):
     model = eager(view)
     differences = []
     words = about or answering(questions)
-    rows = zip(replies, pictures or images(), questions, words, strict=True)
+    rows = zip(replies, pictures or images(name), questions, words, strict=True)
     for reply, its, asked, watched in rows:
         for k, question in enumerate(asked):
             wanted = looked(model, view, name, question, its, watched[k])
@@ -116,7 +116,7 @@ def test_unasked_for_there_is_none():
 def test_aside_of_a_session(method, kernel):
     view, asked = precise("llava-gqa"), QUESTIONS[1:2]
     # Alone, since eager rows of padding are no numbers in float64.
-    batch = batch_of(view, "llava-gqa", TEXTS[1:2], images()[1:2])
+    batch = batch_of(view, "llava-gqa", TEXTS[1:2], images("llava-gqa")[1:2])
     view.decoder.set_attn_implementation(kernel)
     try:
         with torch.no_grad(), method(view.model, processor=view.processor) as session:
@@ -132,7 +132,7 @@ def test_aside_of_a_session(method, kernel):
         assert attention_of(view) == kernel
         assert not left_behind()
         assert all(torch.equal(r.logits, p) for r, p in zip(replies, plain, strict=True))
-        assert off(view, "llava-gqa", replies, asked, images()[1:2]) < 1e-5
+        assert off(view, "llava-gqa", replies, asked, images("llava-gqa")[1:2]) < 1e-5
     finally:
         view.decoder.set_attn_implementation("sdpa")
 
