@@ -10,7 +10,7 @@ import pytest
 import oracles
 from seesay.engine import Stack, parse
 from seesay.errors import MethodError
-from seesay.methods import AGLA, REGISTRY, AttentionLens, FarSight
+from seesay.methods import AGLA, EAH, REGISTRY, AttentionLens, FarSight, published
 from seesay.models import ModelView
 
 WRITTEN = [
@@ -102,14 +102,31 @@ def test_fields_out_of_range(make, reason):
     ],
 )
 def test_open_fields_are_filled_by_the_model(name, alpha, layers):
-    model, _, _ = oracles.built("llava")
-    model = copy.copy(model)
+    view = named(name)
+    assert AttentionLens().settled(view) == AttentionLens(alpha=alpha, layers=layers)
+    given = AttentionLens(alpha=0.1, layers=(1, 1))
+    assert given.settled(view) == given
+
+
+def named(name: str) -> ModelView:
+    """A small model that was loaded under another one's name."""
+    model = copy.copy(oracles.built("llava")[0])
     model.config = copy.copy(model.config)
     model.config.name_or_path = name
-    settled = AttentionLens().settled(ModelView.of(model))
-    assert settled == AttentionLens(alpha=alpha, layers=layers)
-    given = AttentionLens(alpha=0.1, layers=(1, 1))
-    assert given.settled(ModelView.of(model)) == given
+    return ModelView.of(model)
+
+
+@pytest.mark.parametrize(
+    ("row", "name"), [(row, name) for row in published.TABLE for name in row.models]
+)
+def test_every_published_setting_is_what_the_model_gets(row, name):
+    settled = REGISTRY[row.method]().settled(named(f"some/{name}-hf"))
+    assert {field: getattr(settled, field) for field in row.settings} == row.settings
+
+
+def test_a_threshold_of_ones_own_wins_over_the_published_one():
+    assert EAH(threshold=0.1).settled(named("instructblip-7b")) == EAH(layer=1, threshold=0.1)
+    assert EAH().settled(named("some/model")) == EAH(layer=1)
 
 
 def test_a_session_says_what_it_runs():

@@ -18,6 +18,7 @@ from seesay.cli.output import emit, working
 
 if TYPE_CHECKING:
     from seesay.engine import Method
+    from seesay.models import ModelView
     from seesay.vlm import VLM
 
 
@@ -41,7 +42,7 @@ def methods(
     if model is not None:
         view = load(model, None, None, None, trust_remote_code=False).view
         emit("", f"settings on {model}:")
-        emit(_two_columns((k.name, repr(k().settled(view))) for k in kinds if k.standalone))
+        emit(_settings(kinds, view))
 
 
 def doctor(
@@ -78,6 +79,24 @@ def _registry_table(kinds: list[type[Method]]) -> Any:
     table.add_column("paper", style="dim")
     for kind in kinds:
         table.add_row(kind.name, kind.summary, kind.paper)
+    return table
+
+
+def _settings(kinds: list[type[Method]], view: ModelView) -> Any:
+    """Every method as a model gets it, and who says so."""
+    from rich.table import Table
+
+    from seesay.methods.published import published
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
+    table.add_column(style="dim")
+    for kind in kinds:
+        if kind.standalone:
+            row = published(kind.name, view)
+            source = f"published for this model: {row.source}" if row else "general rule"
+            table.add_row(kind.name, repr(kind().settled(view)), source)
     return table
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from seesay.engine import Method
 from seesay.errors import nearest
+from seesay.methods.published import published
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,9 +49,9 @@ class EAH(Method):
             column is no sink, nothing happens where head 0 is the densest (or as dense as the
             densest), and only the first row of a batch is changed.
         layer: decoder layer, 0-based. None: 1; published 15 of 32, carried over by relative depth.
-        threshold: density above which a column is a sink, > 0. None: 0.002 (published 0.0008)
-            times 576 / image tokens of the row; a number is taken as it is, and inf is the plain
-            model.
+        threshold: density above which a column is a sink, > 0. None: what the released scripts
+            set for this model (see `published`), else 0.002 (published 0.0008) times 576 / image
+            tokens of the row; a number is taken as it is, and inf is the plain model.
     """
 
     name: ClassVar[str] = "eah"
@@ -81,7 +82,10 @@ class EAH(Method):
         return {"prefill in chunks": "a column's sinks are counted over the whole prompt"}
 
     def settled(self, view: ModelView) -> EAH:
-        return replace(self, layer=next(iter(self.acts_in(view))))
+        row = published(self.name, view) if self.preset == "paper" else None
+        given = row.settings["threshold"] if row else None
+        threshold = given if self.threshold is None else self.threshold
+        return replace(self, layer=next(iter(self.acts_in(view))), threshold=threshold)
 
     def acts_in(self, view: ModelView) -> Collection[int]:
         if self.layer is not None:

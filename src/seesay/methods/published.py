@@ -3,10 +3,9 @@
 A field that a method leaves at None is filled from here when a session opens: the published value
 for this model, or else the method's general rule. `seesay methods --model X` prints what comes out.
 
-A row stands here only where a source gives models settings of their own. AGLA's released scripts
-(arXiv 2406.12718) run LLaVA-1.5 and InstructBLIP alike with α = 2 and β = 0.5, and EAH's (arXiv
-2411.09968) run LLaVA-1.5, InstructBLIP, MiniGPT-4 and Shikra alike with the second layer and a
-threshold of 0.002: these are the defaults of `agla` and `eah`.
+AGLA's and EAH's released scripts run all their models alike. AGLA's numbers are its defaults. EAH's
+threshold is a default that goes by the number of image tokens; where its scripts ran a model, their
+number stands.
 """
 
 from __future__ import annotations
@@ -26,24 +25,40 @@ class Published(NamedTuple):
     source: str
 
 
+_LLAVA = ("llava-1.5-7b", "llava-1.5-13b", "llava-v1.5-7b", "llava-v1.5-13b")
+_SHIKRA = ("shikra-7b", "shikra7b")
+_MINIGPT = ("minigpt-4", "minigpt4")
+
 TABLE = (
     Published(
         "attention-lens",
-        ("llava-1.5-7b", "llava-1.5-13b", "llava-v1.5-7b", "llava-v1.5-13b"),
+        _LLAVA,
         {"alpha": 0.5, "layers": (5, 18)},
         "arXiv 2411.16724",
     ),
     Published(
         "attention-lens",
-        ("shikra-7b", "shikra7b"),
+        _SHIKRA,
         {"alpha": 0.55, "layers": (3, 13)},
         "arXiv 2411.16724",
     ),
     Published(
         "attention-lens",
-        ("minigpt-4", "minigpt4"),
+        _MINIGPT,
         {"alpha": 0.5, "layers": (3, 14)},
         "arXiv 2411.16724",
+    ),
+    Published(
+        "agla",
+        (*_LLAVA, "instructblip"),
+        {"alpha": 2.0, "beta": 0.5},
+        "arXiv 2406.12718, released scripts",
+    ),
+    Published(
+        "eah",
+        (*_LLAVA, "instructblip", *_MINIGPT, *_SHIKRA),
+        {"layer": 1, "threshold": 0.002},
+        "arXiv 2411.09968, released scripts",
     ),
 )
 
