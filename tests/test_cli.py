@@ -165,6 +165,16 @@ def test_methods_reads_the_registry(seesay) -> None:
     assert "did you mean attention-lens?" in err
 
 
+def test_methods_of_a_model_say_who_set_them(seesay, checkpoints) -> None:
+    status, out, _ = seesay("methods", "--model", str(checkpoints("instructblip")))
+    assert status == 0
+    rows = {line.split()[0]: line for line in out.split("settings on ")[1].splitlines() if line}
+    assert "eah(layer=1, threshold=0.002)  " in rows["eah"]
+    assert "published for this model: arXiv 2411.09968" in rows["eah"]
+    assert "general rule" in rows["attention-lens"]
+    assert "does not fit: where the patches of models of the family 'instructblip'" in rows["vcd"]
+
+
 def test_doctor(seesay, model) -> None:
     status, out, _ = seesay("doctor", *model)
     assert status == 0

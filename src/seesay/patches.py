@@ -118,8 +118,8 @@ def _layout(view: ModelView) -> _Layout:
     family = view.model.config.model_type
     if family not in _LAYOUTS:
         raise ModelError(
-            f"where the patches of a {family} model lie is not known; methods that change the "
-            f"image work with: {', '.join(_LAYOUTS)}"
+            f"where the patches of models of the family {family!r} lie is not known; methods that "
+            f"change the image work with: {', '.join(_LAYOUTS)}"
         )
     return _LAYOUTS[family]
 

@@ -15,6 +15,7 @@ import typer
 from seesay.cli import options
 from seesay.cli.look import load
 from seesay.cli.output import emit, working
+from seesay.errors import SeesayError
 
 if TYPE_CHECKING:
     from seesay.engine import Method
@@ -93,10 +94,14 @@ def _settings(kinds: list[type[Method]], view: ModelView) -> Any:
     table.add_column()
     table.add_column(style="dim")
     for kind in kinds:
-        if kind.standalone:
-            row = published(kind.name, view)
-            source = f"published for this model: {row.source}" if row else "general rule"
+        if not kind.standalone:
+            continue
+        row = published(kind.name, view)
+        source = f"published for this model: {row.source}" if row else "general rule"
+        try:
             table.add_row(kind.name, repr(kind().settled(view)), source)
+        except SeesayError as error:
+            table.add_row(kind.name, f"does not fit: {error}", "")
     return table
 
 
