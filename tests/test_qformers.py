@@ -105,7 +105,7 @@ def test_what_cannot_be_is_refused_by_name(name):
     model, processor, batch = oracles.built(name)
     for text in ("agla", "vcd"):
         with pytest.raises(
-            ModelError, match=f"patches of models of the family '{name}'.*methods that change"
+            ModelError, match=f"family '{name}'.*methods that change"
         ):
             parse(text)(model, processor=processor)
         parse(text).at_zero()(model, processor=processor)
