@@ -7,7 +7,7 @@ The reference shape: a decoder of 8 layers, hidden 1024, 16 heads; 576 image tok
 Absolute times mean little on a shared machine, so every round times plain generation and each
 method in turn, in shuffled order, and a method's ratio is that of the lower-quartile step times.
 With one thread the process's own CPU time is counted: waiting for others is no cost of a method.
-Peak memory is that of a fresh process for each.
+Peak memory is that of fresh processes, the least of three for each.
 """
 
 from __future__ import annotations
@@ -166,10 +166,12 @@ def _quartile(values: list[float]) -> float:
 
 
 def peak_memory(case: str, given: argparse.Namespace) -> float:
-    """Peak resident kB of a fresh process that generates under `case` (Linux)."""
+    """Peak resident kB of a fresh process that generates under `case` (Linux): the least of three,
+    since what the allocator adds differs by 4 % from process to process."""
     call = [sys.executable, __file__, "--peak", case, "--kv-heads", str(given.kv_heads)]
     call += ["--threads", str(given.threads), *(["--tiled"] if given.tiled else [])]
-    return float(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
+    runs = (subprocess.run(call, capture_output=True, text=True, check=True) for _ in range(3))
+    return min(float(run.stdout) for run in runs)
 
 
 def table(given: argparse.Namespace) -> None:
