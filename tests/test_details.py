@@ -251,6 +251,16 @@ def test_nothing_left_and_something_found(vlm):
     assert "not sure" not in seen.text
 
 
+def test_a_model_that_affirms_anything_adds_nothing(vlm):
+    assert len(vlm.exam.absent) == 16
+    assert vlm.exam.affirms(0.1) is None
+    eager = replace(vlm)
+    vars(eager)["exam"] = replace(vlm.exam, absent=(0.95,) * 9 + (0.2,) * 7)
+    with pytest.raises(ModelError, match="affirms 9 of 16 objects that are not there with P"):
+        eager.describe("toy:kept/1", method="look-again(add=0.9)")
+    assert eager.describe("toy:kept/1", method="look-again(add=0.99)").text
+
+
 def test_adding_needs_a_list_of_classes(vlm):
     pytest.importorskip("HanTa")
     with pytest.raises(seesay.InputError, match="has no list of classes"):

@@ -104,9 +104,7 @@ def test_a_language_model_by_itself_is_not_silently_plain(name):
 def test_what_cannot_be_is_refused_by_name(name):
     model, processor, batch = oracles.built(name)
     for text in ("agla", "vcd"):
-        with pytest.raises(
-            ModelError, match=f"family '{name}'.*methods that change"
-        ):
+        with pytest.raises(ModelError, match=f"family '{name}'.*methods that change"):
             parse(text)(model, processor=processor)
         parse(text).at_zero()(model, processor=processor)
     with parse("eah")(model), pytest.raises(EngineError, match="without prefill_chunk_size"):

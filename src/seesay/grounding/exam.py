@@ -26,6 +26,7 @@ class Exam:
         pairs: share of pictures in which the former got the higher P(yes); 0.5 is chance.
         accuracy: share of questions answered right at P(yes) = 0.5.
         mass: mean P(yes) + P(no).
+        absent: P(yes) of each object that is not there.
         barred: why none of this could be found out, if so.
     """
 
@@ -33,7 +34,19 @@ class Exam:
     pairs: float
     accuracy: float
     mass: float
+    absent: tuple[float, ...] = ()
     barred: str | None = None
+
+    def affirms(self, bar: float) -> str | None:
+        """Why what this model affirms with P(yes) of at least `bar` cannot be taken for there, or
+        None if it can."""
+        wrong = sum(p_yes >= bar for p_yes in self.absent)
+        if wrong <= _MOST_AFFIRMED * len(self.absent):
+            return None
+        return (
+            f"it affirms {wrong} of {len(self.absent)} objects that are not there with P(yes) of "
+            f"{bar:g} or more"
+        )
 
     @property
     def reason(self) -> str | None:
@@ -82,12 +95,14 @@ def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Exam:
         pairs=sum((there > absent) + 0.5 * (there == absent) for there, absent in pairs) / pictures,
         accuracy=sum((there > 0) + (absent < 0) for there, absent in pairs) / (2 * pictures),
         mass=sum(answer.mass for its in answers for answer in its.values()) / (2 * pictures),
+        absent=tuple(its[name].p_yes for its, (_, name) in zip(answers, names, strict=True)),
     )
 
 
 _EXAM_PROMPT: Final = "Describe the image."
 _LEAST_PAIRS: Final = 0.75
 _LEAST_MASS: Final = 0.05
+_MOST_AFFIRMED: Final = 0.2
 _TOLERANCE: Final = 0.2  # of the logits' standard deviation: far above the rounding of bfloat16
 
 

@@ -69,6 +69,8 @@ class Looker:
                 f"{vlm.id} cannot look again: {reason}; on a calibrated model "
                 "look-again(evidence=risk) asks nothing"
             )
+        if look.add is not None and (reason := vlm.exam.affirms(look.add)) is not None:
+            raise ModelError(f"{vlm.id} cannot say what else is there: {reason}; leave out add")
         for kind in look.kinds:
             if (reason := vlm.detail_exam(kind).reason) is not None:
                 raise ModelError(f"{vlm.id} cannot look again at {kind}s: {reason}; leave them out")
