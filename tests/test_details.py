@@ -246,7 +246,7 @@ def test_what_is_affirmed_and_was_not_named_is_said_at_the_end(vlm):
 
 
 def test_nothing_left_and_something_found(vlm):
-    seen = vlm.describe("toy:broken/3", method="look-again(threshold=0, add=0)")
+    seen = vlm.describe("toy:broken/3", method="look-again(threshold=0, add=0.3)")
     assert seen.text.startswith("There is a")
     assert "not sure" not in seen.text
 
