@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seesay.grounding.clauses import lexicon as lex
 from seesay.grounding.clauses.boundaries import clause_start, has_verb
-from seesay.grounding.clauses.phrases import Tokens, low_at, next_phrase, tag_at
+from seesay.grounding.clauses.phrases import Tokens, is_plural, low_at, next_phrase, tag_at
 from seesay.grounding.clauses.sentence import Sentence
 
 
@@ -16,13 +16,11 @@ def number(tokens: Tokens, start: int) -> str:
     if head[:1] == ["a"] and head[1:2] and head[1] in ("few", "couple", "number", "lot", "dozen"):
         return "many"
     for word in head:
-        if word in lex.PLURAL or (word.isdigit() and word != "1"):
+        if (word in lex.PLURAL and word != "some") or (word.isdigit() and word != "1"):
             return "many"
         if word in lex.SINGULAR:
             return "one"
-    last = head[-1] if head else ""
-    plural = last in lex.PLURAL_NOUNS or (last.endswith("s") and not last.endswith(("ss", "us")))
-    return "many" if plural else "one"
+    return "many" if head and is_plural(head[-1]) else "one"
 
 
 def agree(sentence: Sentence, first: int, items: int, was_first: str) -> None:
@@ -41,6 +39,8 @@ def agree(sentence: Sentence, first: int, items: int, was_first: str) -> None:
         if items == 1 or by_first:
             _inflect(sentence, before, now)
         return
+    if tag_at(tokens, first - 1) == "prep":
+        return  # the subject is what stands before the preposition
     if items == 1:
         together = next((k for k in range(first, len(tokens)) if tokens[k].low == "together"), None)
         if together is not None and now == "one":
@@ -74,4 +74,4 @@ def _inflect(sentence: Sentence, k: int, to: str) -> None:
 
 
 # "There is a cup", and turned about: "on the tray is a cup".
-_BEFORE_BE = ("there", "noun", "mention", "pronoun")
+_BEFORE_BE = ("there", "noun", "mention", "pronoun", "behind")

@@ -10,6 +10,7 @@ from seesay.grounding.clauses.phrases import (
     low_at,
     next_phrase,
     separator_after,
+    skip,
     tag_at,
 )
 
@@ -77,7 +78,7 @@ def _verb_follows(tokens: Tokens, i: int) -> bool:
         if tokens[k].finite:
             return True
         if tag == "prep":
-            behind = _skip(tokens, k, "prep")
+            behind = skip(tokens, k, "prep")
             end = next_phrase(tokens, behind) or behind  # a man outside is …
         elif tag in ("ed", "ing"):
             k += 1
@@ -99,18 +100,23 @@ def _verb_follows(tokens: Tokens, i: int) -> bool:
     return False
 
 
-def _skip(tokens: Tokens, k: int, tag: str) -> int:
-    while tag_at(tokens, k) == tag:
-        k += 1
-    return k
-
-
 def has_verb(tokens: Tokens, start: int, end: int) -> bool:
     """Whether a main verb stands in start..end, outside relative clauses."""
     return any(
         tokens[k].finite and not any(t.tag == "relative" for t in tokens[start + 1 : k])
         for k in range(start, end)
     )
+
+
+def absolute(tokens: Tokens, i: int) -> int | None:
+    """The comma of a phrase like ", with a man [standing there]" that runs on to i; None if i
+    stands in no such phrase."""
+    for k in range(i - 1, 0, -1):
+        if tokens[k].tag == "comma":
+            return k if low_at(tokens, k + 1) == "with" else None
+        if tokens[k].finite or tokens[k].tag in ("ing", "ed", "relative", "sub"):
+            return None
+    return None
 
 
 def _completes(tokens: Tokens, k: int) -> bool:
@@ -175,7 +181,7 @@ def phrase_end(tokens: Tokens, i: int) -> int:
         if token.tag == "relative" or completes:
             relative += 1
         elif token.tag == "and":
-            after = _skip(tokens, k, "and")
+            after = skip(tokens, k, "and")
             if opens_clause(tokens, k) or joins_subjects(tokens, k):
                 break
             if tag_at(tokens, after) in _PREDICATES:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from seesay.errors import InputError
-from seesay.grounding.clauses import lexicon as lex
+from seesay.grounding.clauses.boundaries import absolute, clause_end
+from seesay.grounding.clauses.follow import leading_pronoun, orphaned
+from seesay.grounding.clauses.guard import Gap, gaps, sure
 from seesay.grounding.clauses.left import Left, Removal, merged, written
-from seesay.grounding.clauses.phrases import low_at, noun_phrase, tag_at
+from seesay.grounding.clauses.predicates import clause
 from seesay.grounding.clauses.rules import leave
 from seesay.grounding.clauses.sentence import Sentence
 from seesay.grounding.clauses.sentences import sentences
@@ -23,15 +25,20 @@ def leave_out(
     """`text` without the smallest phrases that carry the mentions at `spans`, mended.
 
     A mention goes with its noun phrase as an item of a list, with its preposition, participle,
-    relative or subordinate clause, or predicate; where nothing smaller leaves a whole sentence, the
-    sentence goes. Verbs agree with what is left of their subject, commas and conjunctions are set
-    anew, and a sentence that opens with a pronoun goes when the sentence that said whom it meant
-    has gone. What is new and keeps no predicate is said to exist ("There is a cup."). Nothing else
-    is ever put in but a verb's number, `and`, "an" for "a", and a capital.
+    relative or subordinate clause, or predicate. Each edit is held against what may stand before
+    and behind a gap (`guard`); one that is not known to leave English with the old meaning gives
+    way to a larger gap, then to the whole clause, then to the sentence. Verbs agree with what is
+    left of their subject, commas and conjunctions are set anew, and a sentence that opens with a
+    pronoun goes when whom it meant has gone from the one before. What is new and keeps no predicate
+    is said to exist ("There is a cup."). Nothing else is ever put in but a verb's number, `and`,
+    "an" for "a", and a capital.
 
-    The rules go by lists of closed-class words and by endings, not by a parser. On real captions 2
-    to 6 in 100 of the sentences that they edit still come out broken, and some lose their sense
-    ("tables sitting on a table"); the bundled model's sentences all stay in their grammar.
+    The rules go by lists of closed-class words and by endings, not by a parser. Of 1385 sentences
+    of real captions (LLaVA's, with failing COCO objects drawn at random) that lost a part, one
+    strict reader found 10 broken or without sense, 0.7 in 100 (95 % interval 0.4 to 1.3); where any
+    noun may fail, 6 of 200. The price: 68 in 100 of the sentences with a failing mention, or behind
+    one, go whole, and 12 in 100 of the mentions that should stay go along. The bundled model's
+    sentences all stay in their grammar.
 
     What becomes of a sentence depends on it and those before it alone, so the result for a text
     that grows by whole sentences only grows.
@@ -50,7 +57,7 @@ def leave_out(
             raise InputError(f"span ({start}, {end}) is empty or outside the text of {len(text)}")
     gone: list[Removal] = []
     kept: list[Sentence] = []
-    orphaned = False
+    orphans: frozenset[str] = frozenset()
     previous_end = 0
     separators: list[str] = []
     for span in sentences(text):
@@ -58,7 +65,7 @@ def leave_out(
         previous_end = span[1]
         sentence = Sentence(tokenize(text, span, spans, others))
         before = list(sentence.tokens)
-        orphaned = _without(sentence, orphaned)
+        orphans = _without(sentence, orphans)
         gone += merged(text, before, sentence)
         kept.append(sentence)
     if not gone:
@@ -69,68 +76,65 @@ def leave_out(
     return Left(new, tuple(gone), lost, tuple(pieces))
 
 
-def _without(sentence: Sentence, orphaned: bool) -> bool:
-    """Take failing mentions out of a sentence. `orphaned`: the one before lost what a pronoun here
-    would mean; returns the same about this one."""
-    tokens = sentence.tokens
-    if orphaned and _pronoun_led(tokens):
+def _without(sentence: Sentence, orphans: frozenset[str]) -> frozenset[str]:
+    """Take failing mentions out of a sentence. `orphans`: pronouns whose meaning the one before
+    lost; returns the same about this one."""
+    if leading_pronoun(sentence.tokens) in orphans:
         sentence.remove_all("follow-up")
-        return True
-    if all(token.mention is None for token in tokens):
-        return False
-    introduces = _introduces(tokens)
+        return orphans
+    old = sentence.copy()
     while any(token.mention is not None for token in sentence.tokens):
         start = next(k for k, token in enumerate(sentence.tokens) if token.mention is not None)
         mention, end = sentence.tokens[start].mention, start
         while end < len(sentence.tokens) and sentence.tokens[end].mention == mention:
             end += 1
-        leave(sentence, start, end)
-        sentence.mend()
-        if sentence.tokens and (
-            not sentence.sound() or any(token.mention == mention for token in sentence.tokens)
-        ):
-            sentence.remove_all("sentence")
-    return not sentence.tokens and introduces
+        _leave_surely(sentence, start, end)
+    return orphaned(old.tokens, sentence.tokens)
 
 
-def _pronoun_led(tokens: Sequence[Token]) -> bool:
-    """Whether the sentence's subject is a pronoun ("It is red.", "One of them …")."""
-    k = 0
-    while tag_at(list(tokens), k) in ("adverb", "comma"):
-        k += 1
-    word = low_at(list(tokens), k)
-    if word == "it" and low_at(list(tokens), k + 2) in ("that", "like", "as"):
-        return False  # it seems that …
-    if tag_at(list(tokens), k) == "pronoun":
-        return word in _STANDING_FOR
-    return word in ("its", "their", "his", "her") or (
-        word in ("one", "some", "both", "each", "all", "most", "others")
-        and low_at(list(tokens), k + 1) == "of"
-        and low_at(list(tokens), k + 2) in ("them", "these")
+def _leave_surely(sentence: Sentence, start: int, end: int) -> None:
+    """Take the mention start..end out; with more around it, or its whole clause, if that leaves no
+    sure English; the sentence if no edit does."""
+    old = sentence.copy()
+    leave(sentence, start, end)
+    if _fine(old, sentence):
+        return
+    cut = gaps(old.tokens, sentence.tokens, sentence.rules_since(old))
+    if len(cut) == 1 and cut[0].rule in _MODIFIERS:
+        for first, last in _larger(old.tokens, cut[0]):
+            shorter = old.copy()
+            shorter.remove(first, last, cut[0].rule)
+            if _fine(old, shorter):
+                sentence.tokens, sentence.gone = shorter.tokens, shorter.gone
+                return
+    without = old.copy()
+    clause(without, start, end)
+    if without.tokens and _fine(old, without):
+        sentence.tokens, sentence.gone = without.tokens, without.gone
+        return
+    sentence.remove_all("sentence")
+
+
+def _larger(tokens: list[Token], gap: Gap) -> Iterator[tuple[int, int]]:
+    """Larger stretches around a gap: to the end of its clause, of the sentence, and with the
+    "with a man …" before it."""
+    ends = (clause_end(tokens, gap.start), len(tokens) - 1)
+    comma = absolute(tokens, gap.start)
+    yield from ((gap.start, end) for end in ends if end > gap.end)
+    if comma is not None:
+        yield from ((comma, end) for end in ends if end >= gap.end)
+
+
+_MODIFIERS: Final = ("preposition", "participle", "infinitive", "of", "apposition")
+
+
+def _fine(old: Sentence, sentence: Sentence) -> bool:
+    """Mend the sentence; whether it surely is English with the old one's meaning, or is empty."""
+    sentence.mend()
+    failing = {token.mention for token in old.tokens} - {None}
+    left = {token.mention for token in sentence.tokens} - {None}
+    return not sentence.tokens or (
+        sentence.sound()
+        and left < failing
+        and sure(old.tokens, sentence.tokens, sentence.rules_since(old))
     )
-
-
-_STANDING_FOR: Final = frozenset(
-    "it he she they this these both one each some another others all".split()  # noqa: SIM905
-)
-
-
-def _introduces(tokens: list[Token]) -> bool:
-    """Whether a sentence says for the first time whom a pronoun behind it would mean: its subject
-    is failing, or is new ("a man …", "there is a man …")."""
-    k = 0
-    while tag_at(tokens, k) in ("adverb", "comma"):
-        k += 1
-    if tag_at(tokens, k) == "pronoun":
-        return False
-    if tag_at(tokens, k) in ("prep", "there"):
-        return True
-    first = next((j for j in range(k, len(tokens)) if tokens[j].noun), None)
-    if first is None:
-        return False
-    start, end = noun_phrase(tokens, first, first + 1)
-    if any(token.mention is not None for token in tokens[start:end]):
-        return True
-    return low_at(tokens, start) not in lex.POSSESSIVE | {"the", "this", "these"} or low_at(
-        tokens, first
-    ) in ("image", "picture", "photo", "scene")

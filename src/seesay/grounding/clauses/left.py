@@ -12,8 +12,8 @@ from seesay.grounding.clauses.tokens import Token
 
 class Removal(NamedTuple):
     """`text[start:end]` of the old text was left out by `rule`: list, preposition, participle,
-    infinitive, predicate, clause, of, apposition, comma, sentence, follow-up (a sentence whose
-    pronoun has lost what it stood for), or detail."""
+    infinitive, predicate, clause, of, apposition, comma, sentence, follow-up (a sentence that opens
+    with a pronoun which has lost what it stood for), or detail."""
 
     start: int
     end: int

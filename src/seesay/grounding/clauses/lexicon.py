@@ -43,6 +43,8 @@ NEW: Final = (SINGULAR | PLURAL) - _set("both this these those every each either
 # What the rest of a group is told by: "one on the left, another on the right".
 APART: Final = _set("one another other others some each all both")
 
+EXAMPLES: Final = _set("including such like")
+
 # Where something is: what follows such a phrase need not be about its object.
 PLACE: Final = _set(
     """
@@ -115,12 +117,14 @@ ADVERBS: Final = _set(
     respectively well back alone so otherwise additionally meanwhile lastly finally likely
     """
 )
-BEHIND: Final = _set("visible present available close next adjacent full ready able alone")
+BEHIND: Final = _set(
+    "visible present available close next adjacent full ready able alone eager unable aware"
+)
 ALONE: Final = _set("visible present available alone")
 NOT_ADVERBS: Final = _set(
     """
     family butterfly fly belly jelly lily curly woolly lovely friendly lively daily elderly ugly
-    silly
+    silly leisurely
     """
 )
 
@@ -140,7 +144,7 @@ PARTICIPLES: Final = _set(
     """
     seen worn held taken made set cut shown built kept hung laid left spread drawn driven eaten
     found given grown known lit put sat sold sewn strewn thrown torn tied wrapped written hidden
-    caught bound broken frozen lain split sliced stuck woven led
+    caught bound broken frozen lain split sliced stuck woven led chosen begun
     """
 )
 # Participles and verbs that say nothing without the phrase that follows.
@@ -169,11 +173,11 @@ REMARKS: Final = _set(
 
 # Verbs of captions, base forms; -s and -es are formed.
 _BASES: Final = """
-    add allow appear approach attach attempt balance begin belong bring capture carry catch chase
-    come compete consist contain contribute convey cover create cross cut depict describe dip
-    display drink drive eat emphasize enhance enjoy evoke exhibit face feature feel fill fly follow
-    gather gaze get give glide go graze grow hang have help highlight hit hold hover include
-    indicate interact invite jump keep kneel lay lead lean leave lie listen look make match move
+    add allow appear approach attach attempt balance begin belong bring capture carry catch cater
+    chase come compete consist contain contribute convey cover create cross cut depict describe dip
+    display drive eat emphasize engage enhance enjoy evoke exhibit face feature feel fill fly
+    follow gather gaze get give glide go graze grow hang have help highlight hit hold hover include
+    indicate interact invite jump keep kneel lay lead lean lie listen look make match move
     navigate observe occupy offer overlook own perch perform play point portray pose prepare
     present protrude provide pull push reach read receive reflect relax remain represent reveal
     ride rise roam run say see seem sell serve share showcase shine sit skate sleep smile soar
@@ -207,7 +211,7 @@ ADJECTIVES: Final = _set(
     different similar other same own male female wild calm quiet busy cozy nice good great fine
     clear main entire whole public wooden metal plastic glass stone brick leather quaint steep
     elegant vibrant rustic neat unique adult larger smaller bigger taller shorter older younger
-    darker lighter longer fresh delicious
+    darker lighter longer fresh delicious cute fun huge adorable gorgeous
     """
 )
 ADJECTIVE_ENDINGS: Final = (

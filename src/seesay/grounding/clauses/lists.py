@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from seesay.grounding.clauses import lexicon as lex
 from seesay.grounding.clauses.agreement import agree, number
@@ -54,11 +55,15 @@ def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
         after = _count_after(tokens, own_end, start)
     right = separator_after(tokens, own_end)
     joined = and_between(tokens, separator_before(tokens, start), start)
-    before, first = _count_before(tokens, start) if joined or after else (0, start)
+    opened = after and low_at(tokens, start - 1) == "as"  # as well as a list of its own
+    before, first = (0, start) if opened or not (joined or after) else _count_before(tokens, start)
     if not before and not after:
         return None
-    if not after:  # what follows the last item belongs to all of them, but for its own of and with
-        own = low_at(tokens, end) in ("of", "with") or _describes_last(tokens, start, end)
+    exists = any(token.tag == "there" for token in tokens[:first])
+    if not after:  # what follows the last item belongs to all of them, but for what may be its own
+        own = low_at(tokens, end) in ("of", "with") or tag_at(tokens, end) in _OWN
+        own = own or _placed_apart(tokens, start, end)
+        own = own or (tag_at(tokens, end) == "prep" and low_at(tokens, end) != "in" and not exists)
         own_end = _own_phrases(tokens, end) if own else end
         right = own_end
     return Listed(first, separator_before(tokens, start), start, own_end, right, before, after)
@@ -85,22 +90,25 @@ def _own_phrases(tokens: Tokens, end: int) -> int:
     return stop
 
 
-def _describes_last(tokens: Tokens, start: int, end: int) -> bool:
-    """Whether what follows the last item is about it alone: the item before has its own such
-    phrase ("a cup on the left and a fork on the right"), or it takes up that item as `it`."""
+_OWN: Final = ("ing", "ed", "relative")
+
+
+def _placed_apart(tokens: Tokens, start: int, end: int) -> bool:
+    """Whether the place behind the last item is its own: the item before has one, too ("a cup on
+    the left and a fork on the right")."""
     left = separator_before(tokens, start)
-    behind = tokens[end : phrase_end(tokens, end)]
-    placed = tag_at(tokens, left - 1) in ("adverb", "behind") or any(
-        token.tag == "prep" for token in tokens[_segment(tokens, left) + 1 : start]
+    return tag_at(tokens, end) in ("prep", "adverb", "behind") and (
+        tag_at(tokens, left - 1) in ("adverb", "behind")
+        or any(t.tag == "prep" for t in tokens[_segment(tokens, left) + 1 : start])
     )
-    taken_up = tag_at(tokens, end) == "ing" and any(token.low in ("it", "them") for token in behind)
-    described = tag_at(tokens, end) in ("prep", "adverb", "ed", "ing", "behind")
-    return described and (placed or taken_up)
 
 
 def _outside(tokens: Tokens, start: int, own_end: int) -> bool:
     """Whether the conjunction behind a noun joins the subjects around it, not the noun itself."""
-    inside = tag_at(tokens, start - 1) in ("prep", "ing", "ed")
+    before = tokens[start - 1] if start else None
+    inside = before is not None and before.tag in ("prep", "ing", "ed")
+    if before is not None and before.low in lex.EXAMPLES | {"as"}:
+        return False
     return inside and tag_at(tokens, own_end) == "and" and joins_subjects(tokens, own_end)
 
 
@@ -141,7 +149,7 @@ def drop_item(sentence: Sentence, listed: Listed) -> None:
     else:
         sentence.remove(item.left, item.end, "list")
         if item.before > 1:
-            _join_last(sentence, item.left, item.before)
+            _join_last(sentence, item)
     if remaining == 1:
         _drop_both(sentence, item.first)
     if remaining == 1 and low_at(tokens, item.first - 1) == "both":
@@ -155,7 +163,9 @@ def _behind_determiner(tokens: Tokens, item: Listed) -> int:
     """Where the first item begins behind a determiner that serves the next one too: "the fork and
     knife" → "the knife"."""
     determiners = [k for k in range(item.start, item.end) if tokens[k].tag == "det"]
-    if not determiners or tag_at(tokens, item.right) == "det" or item.after != 1:
+    if not determiners or tag_at(tokens, item.right) == "det":
+        return item.start
+    if item.after > 1 and tokens[item.right].tag != "mention":
         return item.start
     if low_at(tokens, determiners[-1]) == "both":
         return item.start
@@ -174,13 +184,18 @@ def _drop_both(sentence: Sentence, first: int) -> None:
         sentence.remove(comma, phrase_end(tokens, comma + 1), "list")
 
 
-def _join_last(sentence: Sentence, end: int, count: int) -> None:
-    """Give the list that now ends at `end` its `and` again."""
-    tokens = sentence.tokens
-    comma = next((k for k in range(end - 1, -1, -1) if tokens[k].tag == "comma"), None)
-    if comma is None:
+def _join_last(sentence: Sentence, item: Listed) -> None:
+    """Give the list that now ends where the item stood its `and` again."""
+    tokens, first = sentence.tokens, item.first
+    for k in range(item.first, item.left):
+        if tokens[k].tag == "and":
+            first = k + 1  # as well as a list of its own
+    commas = [k for k in range(first, item.left) if tokens[k].tag == "comma"]
+    commas = [k for k in commas if not joins_adjectives(tokens, k)]
+    if not commas:
         return
-    if count == 2:
+    comma = commas[-1]
+    if len(commas) == 1:
         sentence.remove(comma, comma + 1, "list")
         sentence.insert(comma, "and", "and")
     else:
@@ -270,6 +285,8 @@ def _segment(tokens: Tokens, end: int) -> int:
         if before.tag in ("comma", "and") and not joins_adjectives(tokens, begin - 1):
             break
         if before.finite or before.tag in ("ing", "ed", "base", "relative", "sub", "point"):
+            break
+        if before.tag == "prep" and before.low in lex.EXAMPLES | {"as"}:
             break
         begin -= 1
     return begin

@@ -19,6 +19,27 @@ def low_at(tokens: Tokens, i: int) -> str:
     return tokens[i].low if 0 <= i < len(tokens) else ""
 
 
+def is_plural(word: str) -> bool:
+    """Whether a noun is plural, by its ending."""
+    return word in lex.PLURAL_NOUNS or (
+        word.endswith("s") and not word.endswith(("ss", "us", "is", "'s"))
+    )
+
+
+def skip(tokens: Tokens, k: int, tag: str) -> int:
+    """The first token from k on that is not of the class."""
+    while tag_at(tokens, k) == tag:
+        k += 1
+    return k
+
+
+def skip_back(tokens: Tokens, k: int, tag: str) -> int:
+    """The last token up to k that is not of the class."""
+    while tag_at(tokens, k) == tag:
+        k -= 1
+    return k
+
+
 def noun_phrase(tokens: Tokens, start: int, end: int) -> tuple[int, int]:
     """The noun phrase around tokens start..end: determiners, adjectives, compound, quantity."""
     while True:

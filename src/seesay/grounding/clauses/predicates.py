@@ -22,8 +22,10 @@ from seesay.grounding.clauses.phrases import (
     and_between,
     low_at,
     next_phrase,
+    noun_phrase,
     separator_after,
     separator_before,
+    skip,
     tag_at,
 )
 from seesay.grounding.clauses.sentence import Sentence
@@ -56,6 +58,10 @@ def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
         return Step("infinitive", first - 1, end)
     if tag == "prep":
         return Step("preposition", first, end)
+    if tag in ("noun", "mention"):
+        begin = noun_phrase(tokens, first - 1, first)[0]
+        if low_at(tokens, begin - 1) == "with" and tag_at(tokens, begin - 2) == "comma":
+            return Step("preposition", begin, end)  # ", with a man [holding a cup]"
     if tag == "sub":
         return modifier(sentence, first - 1, end, "participle")
     if tag == "" and tag_at(tokens, end) != "comma":
@@ -223,7 +229,7 @@ def _main_clause(sentence: Sentence, end: int) -> None:
     if joined and not compared and tag_at(tokens, after) in opens:
         sentence.remove(0, after, "clause")
         if tokens[0].tag != "there" and not and_between(tokens, 0, clause_end(tokens, 0)):
-            agree(sentence, 0, 1, "many")
+            agree(sentence, skip(tokens, 0, "adverb"), 1, "many")
     else:
         sentence.remove_all("sentence")
 

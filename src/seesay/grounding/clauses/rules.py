@@ -176,6 +176,8 @@ def _behind_participle(sentence: Sentence, head: int, first: int, end: int) -> S
     if tag_at(tokens, end) == "prep" and tokens[first].low not in ("with", "by", "of"):
         sentence.remove(first, end, "preposition")
         return None
+    if low_at(tokens, verb) in lex.APART:  # "some sitting in chairs and others standing"
+        return modifier(sentence, first, end, "preposition")
     if tag_at(tokens, verb) not in ("be", "been"):
         return Step("participle", head, phrase_end(tokens, end))
     if tokens[head].low in lex.NEEDY:

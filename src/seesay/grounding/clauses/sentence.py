@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -19,6 +20,16 @@ class Sentence:
         self.tokens = list(tokens)
         self.gone: list[tuple[int, int, str]] = []
         self._had_verb = has_verb(self.tokens, 0, len(self.tokens))
+
+    def copy(self) -> Sentence:
+        """The sentence as it is now, untouched by later edits."""
+        other = Sentence([replace(token) for token in self.tokens])
+        other.gone, other._had_verb = list(self.gone), self._had_verb
+        return other
+
+    def rules_since(self, old: Sentence) -> dict[int, str]:
+        """By which rule the tokens that `old` still had went, by their first characters."""
+        return {start: rule for start, _, rule in self.gone[len(old.gone) :]}
 
     def remove(self, start: int, end: int, rule: str) -> None:
         """Take tokens start..end out."""

@@ -159,11 +159,14 @@ def _in_context(token: Token, before: Token | None, after: Token | None, several
         return "base"
     if tag == "noun" and a == "det" and b in NOUNISH and _third_person(word):
         return "verb"  # no noun stands between a noun and a determiner
-    if tag == "modal" and b == "det":
-        return "noun"  # a can of soda
+    if tag == "behind" and a in NOUNISH:
+        return "noun"  # visible vehicles
+    if tag == "modal" and (b == "det" or a in ("", "point", "comma", "and", "prep", "be")):
+        return "noun"  # a can of soda, a trash can
     if tag == "noun" and word.endswith("ing") and a == "det" and b not in ("det", "prep"):
         return "ing"
-    if tag in ("ing", "ed") and b == "det" and a in ("prep", "comma", "point", "be"):
+    share = before is not None and before.low in lex.APART  # some sitting, others standing
+    if tag in ("ing", "ed") and b == "det" and not share and a in ("prep", "comma", "point", "be"):
         return "noun"
     if tag == "adverb" and word in ("above", "below") and a in ("det", *NOUNISH):
         return "prep"
