@@ -131,7 +131,14 @@ def test_checks_are_a_few_tokens_without_a_second_look_at_pixels(said):
 
 
 @pytest.mark.parametrize(
-    "method", ["look-again", SURE, "attention-lens + look-again", "agla + look-again"]
+    "method",
+    [
+        "look-again",
+        SURE,
+        "attention-lens + look-again",
+        "agla + look-again",
+        "look-again(attributes=True, add=0.5, habit=0.5)",
+    ],
 )
 def test_what_is_streamed_is_never_taken_back(vlm, method):
     shown = 0
