@@ -1,9 +1,8 @@
-"""How the page writes figures, names and tables."""
+"""How the page writes figures and names."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
 
 from seesay.evaluate.statistics import Interval
 
@@ -34,11 +33,3 @@ def verdict(difference: Interval) -> str:
 
 def code(label: str) -> str:
     return label if label.startswith("plain,") or " by " in label else f"`{label}`"
-
-
-def table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{' --- |' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-    yield ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from seesay.evaluate.markdown import table
 from seesay.evaluate.statistics import RESAMPLES, Interval
 from seesay.evaluate.toy.measure import Measured
 from seesay.evaluate.toy.questions import SAMPLINGS
@@ -61,7 +62,7 @@ def _lines(
     yield ""
     yield "## Model and protocol"
     yield ""
-    yield from _table(["", ""], facts.items())
+    yield from table(["", ""], facts.items())
     yield f"Brackets hold 95 % intervals from {RESAMPLES:,} draws of scenes with return; every"
     yield "figure is computed on the same draws. An object counts once a text, in singular or"
     yield "plural."
@@ -72,7 +73,7 @@ def _lines(
     yield "## Targets"
     yield ""
     targets = [target for split, measured in splits.items() for target in _targets(split, measured)]
-    yield from _table(
+    yield from table(
         ["figure", "target", "measured", "met"],
         ([t.name, t.range, f"{t.value:.3f}", "yes" if t.met else "**no**"] for t in targets),
     )
@@ -97,7 +98,7 @@ def _sections(splits: Mapping[Split, Measured]) -> Iterator[str]:
     yield "## Descriptions"
     yield ""
     names = list(both[0].texts)
-    yield from _table(heads, ([name, *(_figure(m.texts[name]) for m in both)] for name in names))
+    yield from table(heads, ([name, *(_figure(m.texts[name]) for m in both)] for name in names))
     yield "Share of inventions that belong to the scene's place: " + ", ".join(
         f"{_NAMES[split]} {m.local_inventions:.2f}" for split, m in splits.items()
     )
@@ -106,7 +107,7 @@ def _sections(splits: Mapping[Split, Measured]) -> Iterator[str]:
     yield ""
     numbers = sorted({number for m in both for number in m.by_number})
     last = numbers[-1]
-    yield from _table(
+    yield from table(
         heads,
         (
             [f"{n}{' and later' if n == last else ''}", *(_counted(m.by_number, n) for m in both)]
@@ -116,12 +117,12 @@ def _sections(splits: Mapping[Split, Measured]) -> Iterator[str]:
     yield "### Recall by difficulty of seeing"
     yield ""
     kinds = list(both[0].by_difficulty)
-    yield from _table(heads, ([k, *(_counted(m.by_difficulty, k) for m in both)] for k in kinds))
+    yield from table(heads, ([k, *(_counted(m.by_difficulty, k) for m in both)] for k in kinds))
     yield "## Questions"
     yield ""
     yield "“Is there a fork in the image?”, as many about what is there as about what is not."
     yield ""
-    yield from _table(
+    yield from table(
         ["", "absent objects", "accuracy", "yes-ratio"],
         (
             [_NAMES[split], s, _figure(m.answers[s][0]), _figure(m.answers[s][1])]
@@ -131,7 +132,7 @@ def _sections(splits: Mapping[Split, Measured]) -> Iterator[str]:
     )
     yield "### Other turns"
     yield ""
-    yield from _table(
+    yield from table(
         heads, ([k, *(f"{m.other_turns[k]:.3f}" for m in both)] for k in both[0].other_turns)
     )
     yield "Colours carry the picture; places do not: they are grammar, not sight. Training knew"
@@ -140,7 +141,7 @@ def _sections(splits: Mapping[Split, Measured]) -> Iterator[str]:
     yield "## Attention on the image, by layer (VAR)"
     yield ""
     layers = range(len(next(iter(both[0].var.values()))))
-    yield from _table(
+    yield from table(
         ["split, objects, row", *map(str, layers)],
         (
             [f"{_NAMES[split]}, {kind}", *(f"{value:.3f}" for value in values)]
@@ -156,7 +157,7 @@ def _sections(splits: Mapping[Split, Measured]) -> Iterator[str]:
     yield "their text, averaged by size over numbers with five or more of each kind: what is left"
     yield "when lateness itself tells nothing."
     yield ""
-    yield from _table(
+    yield from table(
         ["", "score", "plain", "within mention number"],
         (
             [_NAMES[split], name, _figure(d.plain), _figure(d.within)]
@@ -179,14 +180,6 @@ def _targets(split: Split, measured: Measured) -> Iterator[Target]:
             yield Target(f"{name}: accuracy, {sampling}", accuracy, low=floors[sampling])
         yield Target(f"{name}: yes-ratio, {sampling}", yes, low=0.35, high=0.65)
     yield Target(f"{name}: texts well-formed and ended", measured.ended, low=0.99)
-
-
-def _table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{' --- |' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-    yield ""
 
 
 def _figure(figure: Interval) -> str:
