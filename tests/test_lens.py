@@ -227,5 +227,5 @@ def test_an_unknown_family_is_refused_before_the_long_part(llava, monkeypatch) -
     vlm = vlm_of(llava)
     monkeypatch.setattr("seesay.lensing.say", None)  # whoever generates would call it
     monkeypatch.setattr(llava.model.config, "model_type", "another")
-    with pytest.raises(ModelError, match=r"another model lie is not known.*llava"):
+    with pytest.raises(ModelError, match=r"family 'another' lie is not known.*llava"):
         lens(vlm, families.pictures(1)[0], prompt=PROMPT)
