@@ -29,7 +29,7 @@ from seesay.evaluate.look_again.runs import (
     kept,
     wanted,
 )
-from seesay.evaluate.look_again.split import Measured, measure
+from seesay.evaluate.look_again.split import SHOWN_ADD, Measured, measure
 from seesay.looking.looker import Looker
 from seesay.methods import LookAgain
 from seesay.vlm import PROMPT, VLM, load
@@ -81,12 +81,14 @@ def _facts(vlm: VLM, scenes: int) -> Iterator[tuple[str, str]]:
     yield "model", f"`{vlm.id}`, revision `{vlm.revision}`"
     looker = Looker.of(vlm, LookAgain())
     yield "default", f"`{None if looker is None else looker.look}`: what the calibration gives"
+    yield "adding", f"shown at `add={SHOWN_ADD}`, what `stricter` asks of new objects too"
     yield "risk", vlm.scale
     last = FIRST_SEED + scenes - 1
     yield (
         "scenes",
         f"{scenes} of each split, seeds {FIRST_SEED} to {last}: not trained or calibrated on, no "
-        "threshold was chosen on them; the first 40 were looked at while `mode=rewrite` was shaped",
+        "threshold was chosen on them; the first 40 were looked at while `mode=rewrite` was shaped, "
+        "the first 200 while `add`, `habit` and `attributes` were written",
     )
     yield "prompt", f"“{PROMPT}”"
     yield "decoding", f"greedy, at most {LONGEST} tokens, {vlm.model.dtype}, {vlm.model.device}"

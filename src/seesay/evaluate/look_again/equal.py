@@ -35,21 +35,25 @@ def equal(split: str, its: Measured) -> Iterator[str]:
 
 
 def controls(splits: Mapping[str, Measured]) -> Iterator[str]:
+    """Look Again beside what needs no second look, at some points of recall under plain's."""
     yield "Against what needs no second look: the same clauses left out by the caption's own"
     yield "log-probability, and plain captions cut to a length. CHAIR_I at so many points of recall"
-    yield "under plain's:"
+    yield "under plain's, and Look Again's less theirs: leaving out, then with adding."
     yield ""
     rows = []
     for split, its in splits.items():
         for less in LESS:
             at = its.plain.value("recall") - less
-            cells = [TITLES[split], f"−{less:g}", f"{its.curve.at(at):.1f}"]
+            own = [f"{curve.at(at):.1f}" for curve in (its.curve, its.whole)]
+            cells = [TITLES[split], f"−{less:g}", *own]
             for name in (BY_PROBABILITY, CUT):
                 other = its.curves[name]
-                difference = its.curve.against(other, its.plain, less)
-                cells.append(f"{other.at(at):.1f}, {change(difference)}")
+                differences = (c.against(other, its.plain, less) for c in (its.curve, its.whole))
+                cells += [f"{other.at(at):.1f}", *map(change, differences)]
             rows.append(cells)
-    head = ["", "recall", "look-again", f"{BY_PROBABILITY}, difference", f"{CUT}, difference"]
+    head = ["", "recall", "leaving out", "and adding"]
+    for name in (BY_PROBABILITY, CUT):
+        head += [name, "difference", "and adding"]
     yield from table(head, rows)
 
 
@@ -64,39 +68,31 @@ def lost(splits: Mapping[str, Measured], costs: Mapping[str, Cost]) -> Iterator[
         yield "Nowhere among the comparisons of this page."
     yield ""
     yield (
-        "Why: an invention that the question shares (the model says yes to it too) stays in, and "
-        "with `add` it may come in; on habit-breaking scenes that is frequent. Near plain's own "
-        "recall few words are left out, so little can differ. Later mentions of a failing object "
-        "go with it, and so may true neighbours in its clause."
+        "Why: leaving out alone never names more than plain does, and near plain's own recall it "
+        "leaves out few words, so little can differ. An invention that the question shares (the "
+        "model says yes to it too) stays in, and with `add` it may come in; on habit-breaking "
+        "scenes that is frequent. Later mentions of a failing object go with it, and so may true "
+        "neighbours in its clause. `add` costs a question for every class of the vocabulary."
     )
     yield ""
 
 
 def _lost_on(its: Measured) -> Iterator[str]:
-    beyond, better, unsure = [], [], []
-    for point in its.points:
-        difference, name = its.whole.against_point(point), code(point.label)
-        if not math.isfinite(its.curve.against_point(point).value):
-            more = change(point.against(its.plain, "recall"))
-            alone = change(its.plain.against(point, "CHAIR_I"))
-            beyond.append(f"{name} ({more} points; plain's CHAIR_I less its own {alone})")
-        if not math.isfinite(difference.value):
-            better.append(f"{name} (out of reach)")
-        elif difference.value >= 0:
-            better.append(f"{name} ({change(difference)})")
-        elif not difference.high < 0:
-            unsure.append(f"{name} ({change(difference)})")
-    for name in (BY_PROBABILITY, CUT):
-        for less in LESS:
-            difference = its.curve.against(its.curves[name], its.plain, less)
-            if not difference.high < 0:
-                unsure.append(f"{name}, −{less:g} points of recall ({change(difference)})")
-    if better:
-        yield f"with adding, no lower CHAIR_I at the same recall: {', '.join(better)}."
-    if unsure:
-        yield f"lower CHAIR_I, but not certainly, than {', '.join(unsure)}."
-    if beyond:
-        yield f"without adding it cannot name as much as {'; '.join(beyond)}."
+    for way, curve in (("leaving out alone", its.curve), ("with adding", its.whole)):
+        compared = [(code(point.label), curve.against_point(point)) for point in its.points]
+        for name in (BY_PROBABILITY, CUT):
+            for less in LESS:
+                difference = curve.against(its.curves[name], its.plain, less)
+                compared.append((f"{name} at −{less:g} points of recall", difference))
+        beyond = [name for name, one in compared if not math.isfinite(one.value)]
+        better = [f"{name} ({change(one)})" for name, one in compared if one.value >= 0]
+        unsure = [f"{name} ({change(one)})" for name, one in compared if one.value < 0 <= one.high]
+        if better:
+            yield f"{way}, no lower CHAIR_I at equal recall than {', '.join(better)}."
+        if unsure:
+            yield f"{way}, lower CHAIR_I, but not certainly, than {', '.join(unsure)}."
+        if beyond:
+            yield f"{way}, it cannot name as much as {', '.join(beyond)}."
     change_ = its.look.against(its.plain, "F1")
     if change_.value < 0:
         yield f"F1 at the default is under plain's ({change(change_)})."
