@@ -87,8 +87,8 @@ def _facts(vlm: VLM, scenes: int) -> Iterator[tuple[str, str]]:
     yield (
         "scenes",
         f"{scenes} of each split, seeds {FIRST_SEED} to {last}: not trained or calibrated on, no "
-        "threshold was chosen on them; the first 40 were looked at while `mode=rewrite` was shaped, "
-        "the first 200 while `add`, `habit` and `attributes` were written",
+        "threshold was chosen on them; the first 40 were looked at while `mode=rewrite` was "
+        "shaped, the first 200 while `add`, `habit` and `attributes` were written",
     )
     yield "prompt", f"“{PROMPT}”"
     yield "decoding", f"greedy, at most {LONGEST} tokens, {vlm.model.dtype}, {vlm.model.device}"
