@@ -21,6 +21,8 @@ def leading_pronoun(tokens: Tokens) -> str:
         return word if word in _STANDING_FOR else ""
     if tag_at(tokens, k) in ("prep", "ing") and low_at(tokens, k + 1) in _OBJECTS:
         return _OBJECTS[low_at(tokens, k + 1)]  # "Behind him, …"
+    if tag_at(tokens, k) in ("prep", "sub") and low_at(tokens, k + 1) in _SUBJECTS:
+        return low_at(tokens, k + 1)  # "As he glides through the water, …"
     if low_at(tokens, k + 1) == "of" and low_at(tokens, k + 2) in ("them", "these"):
         return "they"
     return word if word in ("its", "their", "his", "her") else ""
@@ -77,6 +79,7 @@ _STANDING_FOR: Final = frozenset((
     "it", "he", "she", "they", "this", "these", "both", "one", "each", "some", "another", "others",
     "all", "its", "their", "his", "her",
 ))  # fmt: skip
+_SUBJECTS: Final = ("he", "she", "they", "it")
 _OBJECTS: Final = {"him": "he", "her": "she", "them": "they", "it": "it"}
 _PERSONAL: Final = frozenset(("he", "she", "his", "her", "him"))
 _PLURAL: Final = frozenset(("they", "their", "both", "each", "others"))
