@@ -151,7 +151,7 @@ class DetailExam:
         if self.pairs >= _LEAST_PAIRS:
             return None
         return (
-            f"its answers about {_NAMED[self.kind]} say nothing about the picture: on drawn scenes "
+            f"its answers about {self.kind}s say nothing about the picture: on drawn scenes "
             f"the right one got the higher share in {self.pairs:.0%} of {self.count} pairs (chance "
             f"is 50 %, {_LEAST_PAIRS:.0%} are wanted)"
         )
@@ -190,7 +190,6 @@ def examine(
 
 _PROMPT: Final = "Describe the image."
 _LEAST_PAIRS: Final = 0.75
-_NAMED: Final = {"attribute": "attributes", "count": "counts"}
 _NOWHERE: Final = (0, 0)
 Sheet = list[tuple[toy.Scene, list[tuple[str, Detail]]]]
 
