@@ -2,6 +2,7 @@
 # make test   sets everything up, then runs the tests
 # make check  lint, format, types, import layers, docs current
 # make bench  cost of the engine and its methods as ratios to plain generate
+# make test-versions  the tests on the oldest, the pinned and the newest transformers and torch (long)
 # make docs   writes the generated parts of the documentation anew
 # make results  measures all methods on the bundled model and writes docs/results-toy.* anew (long)
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check bench docs results clean
+.PHONY: setup demo test test-versions check bench docs results clean
 
 setup: $(READY)
 
@@ -28,6 +29,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+test-versions: $(READY)
+	$(BIN)/python .ci/versions.py --out docs/versions.md
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -56,4 +60,4 @@ results: $(READY)
 		--out docs/results-toy.md --out docs/results-toy.html --leaderboard docs/leaderboard.md
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-versions .mypy_cache .ruff_cache .pytest_cache

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from seesay.errors import InputError
 from seesay.evaluate import fitting
 from seesay.evaluate.fitting import Case, area, fit, folds, layer_range, left_out
 
@@ -40,23 +41,23 @@ def cases(count: int = 400, seed: int = 0) -> list[Case]:
 # ---- fits ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hole", [False, True])
-def test_the_logistic_is_the_ridge_optimum(hole) -> None:
+def test_a_case_without_a_score_is_refused() -> None:
+    given = cases()
+    given[7] = replace(given[7], scores={**given[7].scores, "svar": math.nan})
+    with pytest.raises(InputError, match=rf"in {given[7].picture} has no score 'svar'"):
+        fit(given, ("logprob", "svar"), {})
+
+
+def test_the_logistic_is_the_ridge_optimum() -> None:
     """At the optimum the gradient of the penalised log-loss is zero."""
     given = cases()
-    if hole:  # missing scores count as the mean
-        given = [
-            replace(one, scores={**one.scores, "svar": math.nan}) if k % 7 == 0 else one
-            for k, one in enumerate(given)
-        ]
     model, _ = fit(given, ("logprob", "svar", "position"), {})
     gradient = [0.0] * 4
     for one in given:
         risk = model.risk(one.scores)
         for k, name in enumerate(model.features):
             value = fitting.feature(name, one.scores)
-            if math.isfinite(value):
-                gradient[k] += (risk - one.invented) * (value - model.mean[k]) / model.scale[k]
+            gradient[k] += (risk - one.invented) * (value - model.mean[k]) / model.scale[k]
         gradient[3] += risk - one.invented
     for k in range(3):
         gradient[k] += fitting.RIDGE * model.weights[k]
@@ -184,5 +185,3 @@ def test_svar_follows_the_layers() -> None:
     one = case(0, False, (0.1, 0.2, 0.4), (0.5, 0.6, 0.7), svar=9.0, logprob=-1.0)
     changed = one.with_layers((1, 2)).scores
     assert changed == pytest.approx({"svar": 0.6, "svar_own": 1.3, "logprob": -1.0})
-    cut = replace(one, own_by_layer=None).with_layers((0, 0)).scores
-    assert math.isnan(cut["svar_own"])

@@ -9,6 +9,7 @@ import torch
 
 import families
 import oracles
+from families import CACHE
 from seesay.engine import Method
 from seesay.engine.compaction import CompactedLayer, Kept
 from seesay.errors import EngineError
@@ -90,7 +91,7 @@ def test_keeping_all_changes_nothing(name):
     plain = model.generate(**batch, **RECORD)
     with All()(model):
         out = model.generate(**batch, **RECORD)
-        assert all(isinstance(layer, CompactedLayer) for layer in out.past_key_values.layers)
+        assert all(isinstance(layer, CompactedLayer) for layer in out[CACHE].layers)
     for ours, theirs in zip(out.logits, plain.logits, strict=True):
         assert (ours - theirs).abs().max() < 1e-4
 
@@ -103,7 +104,7 @@ def test_dropping_is_masking(name):
     sequences, logits = masked_reference(model, batch, steps=5)
     assert torch.equal(out.sequences, sequences)
     assert (torch.stack(out.logits, 1) - logits).abs().max() < 1e-5
-    layer = out.past_key_values.layers[0]
+    layer = out[CACHE].layers[0]
     dropped = int(EveryOther.dropped(ModelView.of(model).image_columns(**batch))[0].sum())
     assert dropped > 3
     assert layer.get_seq_length() - layer.keys.shape[2] == dropped
@@ -133,4 +134,4 @@ def test_static_and_cut_back_caches_are_refused():
     with EveryOther()(model), pytest.raises(EngineError, match="dynamic cache"):
         model.generate(**batch, **RECORD, cache_implementation="static")
     with EveryOther()(model), pytest.raises(EngineError, match="cut back"):
-        model.generate(**batch, **RECORD).past_key_values.layers[0].crop(-1)
+        model.generate(**batch, **RECORD)[CACHE].layers[0].crop(-1)

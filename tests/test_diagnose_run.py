@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import families
+from families import CACHE
 from seeing import WORDS, vlm_of
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.diagnose import Settings, diagnose, parse
@@ -34,7 +35,7 @@ def test_selections_keep_the_same_number(families_by_name, name) -> None:
             **batch, max_new_tokens=3, do_sample=False, return_dict_in_generate=True
         )
         assert session.record.var.shape[1] == out.sequences.shape[1] - prompt
-    lengths = [layer.keys.shape[2] for layer in out.past_key_values.layers]
+    lengths = [layer.keys.shape[2] for layer in out[CACHE].layers]
     whole = prompt + 2  # the third token is never read
     kept = round(0.5 * prompt) + 2
     pruned = lengths[2:] if name == "FastV-style" else lengths

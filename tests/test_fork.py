@@ -16,6 +16,7 @@ from transformers import (
 )
 
 import families
+from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, images, off, precise
 from seesay.engine.compaction import CompactedLayer, Kept
 from seesay.engine.fork import Fork
@@ -32,7 +33,7 @@ def test_a_padded_batch_with_questions_of_every_length(name):
     view = precise(name)
     batch = batch_of(view, name)
     assert int((batch["attention_mask"] == 0).sum()) > 0
-    cache = view.model.generate(**batch, **GREEDY).past_key_values
+    cache = view.model.generate(**batch, **GREEDY)[CACHE]
     fork = Fork.of(view, batch, cache, TEXTS)
     found = fork.logits(QUESTIONS)
     assert off(view, name, found) < 1e-9
@@ -57,7 +58,7 @@ def test_without_a_cache_the_pictures_are_read_once(name):
 def test_rows_without_questions_cost_nothing(name):
     view = precise(name)
     batch = batch_of(view, name)
-    cache = view.model.generate(**batch, **GREEDY).past_key_values
+    cache = view.model.generate(**batch, **GREEDY)[CACHE]
     fork = Fork.of(view, batch, cache, TEXTS)
     asked = [[], [], ["is there a fork in the image ?"]]
     found = fork.logits(asked)
@@ -72,7 +73,7 @@ def test_rows_without_questions_cost_nothing(name):
 def test_the_cache_stays_as_it_was():
     view = precise("llava-gqa")
     batch = batch_of(view, "llava-gqa")
-    cache = view.model.generate(**batch, **GREEDY).past_key_values
+    cache = view.model.generate(**batch, **GREEDY)[CACHE]
     before = [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers]
     Fork.of(view, batch, cache, TEXTS).logits(QUESTIONS)
     for layer, (keys, values) in zip(cache.layers, before, strict=True):
@@ -132,7 +133,7 @@ def test_a_shortened_cache_serves_while_it_holds_the_prompt():
     prompt = batch["input_ids"].shape[1]
 
     def cache_without(column):
-        cache = view.model.generate(**batch, **GREEDY).past_key_values
+        cache = view.model.generate(**batch, **GREEDY)[CACHE]
         for index, layer in enumerate(cache.layers):
             entries = torch.tensor([e for e in range(layer.keys.shape[2]) if e != column])
             kept = Kept(entries.expand(3, layer.keys.shape[1], -1))
@@ -160,7 +161,7 @@ def test_sliding_windows(window):
     model = LlavaForConditionalGeneration(config).double().eval().requires_grad_(False)
     view = ModelView.of(model, processor)
     batch = batch_of(view, "llava")
-    cache = model.generate(**batch, **GREEDY, eos_token_id=None).past_key_values
+    cache = model.generate(**batch, **GREEDY, eos_token_id=None)[CACHE]
     assert any(getattr(layer, "is_sliding", False) for layer in cache.layers)
     if window == 20:
         with pytest.raises(EngineError, match="entry by entry"):
@@ -175,7 +176,7 @@ def test_sliding_windows(window):
 def test_the_eager_kernel_and_kernels_that_take_no_such_mask():
     view = precise("qwen2.5-vl")
     batch = batch_of(view, "qwen2.5-vl")
-    cache = view.model.generate(**batch, **GREEDY).past_key_values
+    cache = view.model.generate(**batch, **GREEDY)[CACHE]
     fork = Fork.of(view, batch, cache, TEXTS)
 
     def picky(*args, **kwargs):
@@ -202,7 +203,7 @@ def test_the_prompts_own_question_again():
     view = precise("llava")
     pictures = [families.pictures(1)]
     batch = batch_of(view, "llava", [TEXTS[0]], pictures)
-    cache = view.model.generate(**batch, **GREEDY).past_key_values
+    cache = view.model.generate(**batch, **GREEDY)[CACHE]
     fork = Fork.of(view, batch, cache, TEXTS[0])
     found = fork.logits([[TEXTS[0]]])
     assert off(view, "llava", found, [[TEXTS[0]]], pictures) < 1e-9

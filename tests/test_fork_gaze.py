@@ -9,6 +9,7 @@ import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 
 import families
+from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, images, precise
 from seesay.engine.fork import Fork
 from seesay.engine.gaze import gazing
@@ -74,7 +75,7 @@ def left_behind():
 def test_a_padded_batch_with_questions_of_every_length(name):
     view = precise(name)
     batch = batch_of(view, name)
-    cache = view.model.generate(**batch, **GREEDY).past_key_values
+    cache = view.model.generate(**batch, **GREEDY)[CACHE]
     fork = Fork.of(view, batch, cache, TEXTS)
     before, plain = attention_of(view), fork.logits(QUESTIONS)
     forwards = fork.cost.forwards

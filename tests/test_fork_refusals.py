@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import families
+from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, off, precise
 from seesay.engine.fork import Fork
 from seesay.errors import EngineError, InputError
@@ -15,7 +16,7 @@ from seesay.models import ModelView
 def fork_of(texts=TEXTS, **kwargs):
     view = precise("llava")
     batch = batch_of(view, "llava")
-    cache = view.model.generate(**batch, **GREEDY).past_key_values
+    cache = view.model.generate(**batch, **GREEDY)[CACHE]
     return Fork.of(view, batch, cache, texts, **kwargs)
 
 
@@ -59,7 +60,7 @@ def test_no_cache_and_a_short_one():
     batch = batch_of(view, "llava")
     with pytest.raises(EngineError, match="kept no cache"):
         Fork.of(view, batch, None, TEXTS)
-    cache = view.model(**{**batch, "use_cache": True}).past_key_values
+    cache = view.model(**{**batch, "use_cache": True})[CACHE]
     for layer in cache.layers:
         layer.keys, layer.values = layer.keys[:, :, :9], layer.values[:, :, :9]
     with pytest.raises(EngineError, match="entry by entry"):

@@ -7,6 +7,7 @@ import torch
 
 import families
 import oracles
+from families import CACHE
 from seesay.engine import parse
 from seesay.errors import EngineError, MethodError
 from seesay.methods import AGLA, AttentionLens, FarSight, Gate
@@ -80,9 +81,9 @@ def test_a_sure_step_keeps_the_plain_cache():
             out = model(**single)
         same = torch.equal(out.logits[:, -1], plain.logits[:, -1])
         assert same is not moved
-        keys = out.past_key_values.layers[3].keys
-        assert keys.shape == plain.past_key_values.layers[3].keys.shape
-        assert torch.equal(keys, plain.past_key_values.layers[3].keys) is not moved
+        keys = out[CACHE].layers[3].keys
+        assert keys.shape == plain[CACHE].layers[3].keys.shape
+        assert torch.equal(keys, plain[CACHE].layers[3].keys) is not moved
 
 
 def test_gates_are_written_like_any_method():

@@ -22,6 +22,7 @@ from transformers import (
 
 import families
 import oracles
+from families import CACHE
 from seesay.engine import parse
 from seesay.engine.run import Prompt
 from seesay.errors import EngineError, MethodError, ModelError
@@ -372,11 +373,11 @@ def test_shared_cache_is_the_published_loop(name):
     first, second = model(**single), model(**masked)
     rows = [(first.logits[:, -1], second.logits[:, -1])]
     assert (rows[0][0] - rows[0][1]).abs().max() > 1e-2
-    cache = first.past_key_values
+    cache = first[CACHE]
     for token in out.sequences[0, -4:-1]:
         step = {"input_ids": token.view(1, 1)}
         aside = copy.deepcopy(cache)
-        first, second = (model(**step, past_key_values=c) for c in (cache, aside))
+        first, second = (model(**step, **{CACHE: c}) for c in (cache, aside))
         rows.append((first.logits[:, -1], second.logits[:, -1]))
     for ours, (plain, other) in zip(out.logits, rows, strict=True):
         expected = oracles.agla_fold(plain, other, 1.5, 0.01)

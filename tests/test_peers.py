@@ -9,6 +9,7 @@ import torch
 
 import families
 import oracles
+from families import CACHE
 from seesay import patches
 from seesay.engine import parse
 from seesay.errors import EngineError, MethodError
@@ -259,9 +260,7 @@ def test_a_second_question_keeps_the_streams(text):
         mask = torch.ones_like(ids)
         mask[:, : batch["input_ids"].shape[1]] = batch["attention_mask"]
         turn = {"input_ids": ids, "attention_mask": mask}
-        second = model.generate(
-            **turn, past_key_values=first.past_key_values, max_new_tokens=2, **RECORD
-        )
+        second = model.generate(**turn, **{CACHE: first[CACHE]}, max_new_tokens=2, **RECORD)
         given = session.run.overrides[method]
     seen = second.sequences[:, :-1]
     plain = oracles.naive_logits(model, batch, seen, oracles.plain)[:, -2:]

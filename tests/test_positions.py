@@ -9,6 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
 import oracles
+from families import CACHE
 from seesay.engine import parse
 from seesay.errors import EngineError
 from seesay.methods import VASparse
@@ -96,8 +97,8 @@ def test_each_layer_counts_on_from_what_it_holds(positions):
     cache, ours = None, []
     with method(model, image_columns=nowhere):
         for chunk in chunks:
-            out = model(torch.tensor([chunk]), past_key_values=cache)
-            cache = out.past_key_values
+            out = model(torch.tensor([chunk]), **{CACHE: cache})
+            cache = out[CACHE]
             ours.append(out.logits[0, -1])
     lengths = {layer.keys.shape[2] for layer in cache.layers}
     assert len(lengths) > 1, "layers must differ in what they hold"
@@ -139,7 +140,7 @@ def test_a_beam_ends_as_its_own_text_read_step_by_step(method):
         for index, token in enumerate(answer):
             expected = step.logits[0, -1].log_softmax(-1)[token]
             assert abs(path[index] - expected) < 1e-4
-            step = model(token.view(1, 1), past_key_values=step.past_key_values)
+            step = model(token.view(1, 1), **{CACHE: step[CACHE]})
 
 
 def hooks(model):

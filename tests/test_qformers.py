@@ -8,7 +8,7 @@ from transformers import InstructBlipConfig, T5Config
 
 import families
 import oracles
-from families import one_by_one
+from families import CACHE, one_by_one
 from seesay import load
 from seesay.engine import parse
 from seesay.engine.fork import Fork
@@ -74,12 +74,12 @@ def test_steps_by_hand_are_generation(name):
         mask = batch["attention_mask"]
         position = (mask.cumsum(-1) - 1).clamp(min=0)
         out = model(**batch, position_ids=position)
-        cache = out.language_model_outputs.past_key_values
+        cache = out.language_model_outputs[CACHE]
         for token in expected.T:
             assert torch.equal(out.logits[:, -1].argmax(-1), token)
             mask = torch.cat([mask, mask.new_ones(3, 1)], 1)
             position = position[:, -1:] + 1
-            given = {"attention_mask": mask, "position_ids": position, "past_key_values": cache}
+            given = {"attention_mask": mask, "position_ids": position, CACHE: cache}
             out = model.language_model(input_ids=token[:, None], **given)
 
 

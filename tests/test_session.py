@@ -10,7 +10,7 @@ from transformers.modeling_utils import AttentionInterface
 
 import families
 import oracles
-from families import one_by_one
+from families import CACHE, one_by_one
 from seesay.engine import Method
 from seesay.errors import EngineError, InputError, MethodError, ModelError
 from seesay.methods import AGLA, AttentionLens, FarSight
@@ -167,7 +167,7 @@ def test_a_second_question_on_the_same_cache(name, method):
         second = generate(
             model,
             turn,
-            past_key_values=first.past_key_values,
+            **{CACHE: first[CACHE]},
             return_dict_in_generate=True,
             output_logits=True,
         )
@@ -201,8 +201,8 @@ def test_one_session_a_model():
 
 def test_a_cache_from_outside_is_refused():
     model, _, batch = oracles.built("llava")
-    cache = model(**batch).past_key_values
-    step = {"input_ids": torch.tensor([[7], [7], [7]]), "past_key_values": cache}
+    cache = model(**batch)[CACHE]
+    step = {"input_ids": torch.tensor([[7], [7], [7]]), CACHE: cache}
     with AttentionLens()(model), pytest.raises(EngineError, match="outside this session"):
         model(**step)
     with AttentionLens()(model), pytest.raises(EngineError, match="outside this session"):
@@ -295,7 +295,7 @@ def test_forwards_by_hand_are_generation(name):
                 input_ids=token[:, None],
                 attention_mask=mask,
                 position_ids=position,
-                past_key_values=out.past_key_values,
+                **{CACHE: out[CACHE]},
             )
 
 

@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import families
 import oracles
+from families import CACHE
 from seesay.engine import parse
 from seesay.engine.compaction import CompactedLayer
 from seesay.engine.streams import plausible
@@ -127,10 +128,10 @@ def test_golden_generation():
             # Ours are shortened behind a step, theirs in front of the next one.
             lengths = [length + (step > 0) for length in before]
             assert lengths == t["kv_len_after_step"][step].tolist()
-            before = [layer.keys.shape[2] for layer in out.past_key_values.layers]
+            before = [layer.keys.shape[2] for layer in out[CACHE].layers]
             if step + 1 < len(expected):
-                layers = list(out.past_key_values.layers)  # as they are before they are shortened
-                out = model(t["tokens"][step].view(1, 1), past_key_values=out.past_key_values)
+                layers = list(out[CACHE].layers)  # as they are before they are shortened
+                out = model(t["tokens"][step].view(1, 1), **{CACHE: out[CACHE]})
     for index, layer in enumerate(layers):
         found = torch.cat([layer.keys, layer.values], -1)[0]
         theirs = torch.cat([t[f"final_k{index}"], t[f"final_v{index}"]], -1)[0]
@@ -303,9 +304,9 @@ def test_merged_entries_are_the_means_of_their_clusters():
     model, _, batch = oracles.built("llava-gqa")
     method = VASparse(contrast=False, penalise=False, candidates="all", keep=0.5, clusters=0.3)
     with torch.no_grad(), method(model):
-        layers = model(**batch).past_key_values.layers
+        layers = model(**batch)[CACHE].layers
     with torch.no_grad():
-        whole = model(**batch).past_key_values.layers
+        whole = model(**batch)[CACHE].layers
     real = batch["attention_mask"].bool()
     for layer, full in zip(layers[:1], whole[:1], strict=True):  # later layers saw other states
         for row in range(3):
@@ -394,7 +395,7 @@ def test_a_cache_keeps_its_share_and_goes_on_in_a_second_turn():
     method = VASparse(candidates="all", keep=0.25, every=4, clusters=0.1)
     with method(model, readout=True) as session:
         first = model.generate(**batch, **RECORD)
-        layers = first.past_key_values.layers
+        layers = first[CACHE].layers
         assert all(isinstance(layer, CompactedLayer) for layer in layers)
         assert layers[0].get_seq_length() == prompt + STEPS - 1
         assert layers[0].keys.shape[2] < 0.5 * prompt
@@ -402,11 +403,11 @@ def test_a_cache_keeps_its_share_and_goes_on_in_a_second_turn():
         ids = torch.cat([first.sequences, first.sequences[:, -3:]], 1)
         mask = torch.ones_like(ids)
         mask[:, :prompt] = batch["attention_mask"]
-        cache = first.past_key_values
-        turn = {"input_ids": ids, "attention_mask": mask, "past_key_values": cache}
+        cache = first[CACHE]
+        turn = {"input_ids": ids, "attention_mask": mask, CACHE: cache}
         second = model.generate(**turn, **RECORD)
     assert torch.stack(second.logits).exp().isfinite().all()
-    assert second.past_key_values.layers[0].keys.shape[2] < 0.7 * prompt
+    assert second[CACHE].layers[0].keys.shape[2] < 0.7 * prompt
 
 
 def test_a_prompt_without_a_picture_has_no_contrast_and_strength_0_is_plain():

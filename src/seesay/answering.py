@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from seesay import asking, toy
 from seesay.asking import Asked
+from seesay.compat import versions
 from seesay.engine import Record, Session, Stack
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Reading, Vocabulary, read
@@ -260,12 +259,6 @@ class _Batch:
 _UNDER_A_METHOD = "the method's own effect on the scores is not allowed for"
 # Measured in docs/grounding.md: another's wording costs each word probability, true or not.
 _ON_A_GIVEN_TEXT = "of a given text: self-check alone, and ranks where nothing was asked"
-
-
-@lru_cache
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    return {name: version(name) for name in ("seesay", "torch", "transformers")}
 
 
 def _recorded(session: Session) -> Record:

@@ -45,6 +45,10 @@ class EngineError(SeesayError, RuntimeError):
     """A session used in a way that would silently give wrong results."""
 
 
+class UntestedVersionWarning(UserWarning):
+    """A library is newer than the newest version that seesay was tested with."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A clause that names the close matches of `name`, or everything known if none is close."""
     names = sorted(known)

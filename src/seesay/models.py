@@ -10,11 +10,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from seesay import compat
 from seesay.errors import InputError, ModelError
 
 
@@ -76,6 +78,15 @@ class ModelView:
         """The module whose forward each step of a generation calls: the model itself, or the part
         to whose `generate` a Q-former family hands the prompt."""
         return _language_model(self.model)
+
+    @cached_property
+    def cache_name(self) -> str:
+        """What each step of a generation calls its key-value cache, among arguments and outputs.
+
+        Raises:
+            EngineError: a name that this seesay does not know.
+        """
+        return compat.cache_name(self.language_model)
 
     @property
     def generation_config(self) -> Any:

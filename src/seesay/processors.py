@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from transformers import AutoProcessor
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
-from transformers.processing_utils import ProcessorMixin
 from transformers.utils import is_torchvision_available
 
+from seesay.compat import ProcessorMixin, processor_of
 from seesay.errors import InputError, ModelError
 
 
@@ -27,11 +26,11 @@ def load_processor(source: str, config: Any, pinned: dict[str, Any]) -> Any:
     Raises:
         ModelError: the checkpoint has no tokenizer or no image processor.
     """
-    family_class = PROCESSOR_MAPPING.get(type(config), None)
+    family_class = processor_of(config)
     wants_video = family_class is not None and any(
         "video" in name for name in family_class.get_attributes()
     )
-    if wants_video and not is_torchvision_available():
+    if family_class is not None and wants_video and not is_torchvision_available():
         processor = images_only(family_class).from_pretrained(source, **pinned)
     else:
         processor = AutoProcessor.from_pretrained(source, **pinned)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 import typer
 
@@ -27,7 +29,7 @@ from seesay.cli import (
     show,
 )
 from seesay.cli.output import say
-from seesay.errors import SeesayError
+from seesay.errors import SeesayError, UntestedVersionWarning
 
 app = typer.Typer(
     name="seesay",
@@ -67,6 +69,7 @@ def _root(version: options.Version = False) -> None:
 def main() -> None:
     """The console script."""
     sys.excepthook = _unexpected
+    warnings.showwarning = _warned
     sys.exit(run(sys.argv[1:]))
 
 
@@ -90,6 +93,12 @@ def run(arguments: Sequence[str]) -> int:
     if status == 130:
         say("interrupted")
     return status if isinstance(status, int) else 0
+
+
+def _warned(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Our own warnings are a line for the user; those of libraries speak to programmers."""
+    if issubclass(category, UntestedVersionWarning):
+        say(str(message))
 
 
 def _unexpected(

@@ -7,7 +7,6 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -154,9 +153,12 @@ def _default(field: Any) -> str:
 def _environment() -> Iterator[tuple[str, str]]:
     import torch
 
+    from seesay.compat import TESTED, untested, versions
+
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    for name in ("seesay", "torch", "transformers"):
-        yield name, version(name)
+    for name, number in versions().items():
+        _, newest = TESTED.get(name, ("", ""))
+        yield name, number + (f", newer than {newest}, the newest tested" if untested(name) else "")
     yield "threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores"
     count = torch.cuda.device_count()
     names = ", ".join(torch.cuda.get_device_name(index) for index in range(count))

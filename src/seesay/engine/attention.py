@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seesay.compat import Kernel
 from seesay.engine.compaction import CompactedLayer, LastRow
 from seesay.engine.kernel import attend_with_sink, block_mask, masked, mix, precise, scores_of
 from seesay.engine.plan import LayerPlan
 from seesay.engine.run import ImageColumns, Run
-from seesay.engine.switch import Kernel
 
 # A sink this low holds no mass, and still is a finite number in half precision.
 _NO_SINK = -1e3

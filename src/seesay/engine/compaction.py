@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.cache_utils import DynamicLayer
 
+from seesay.compat import DynamicLayer
 from seesay.engine.run import ImageColumns
 from seesay.errors import EngineError
 

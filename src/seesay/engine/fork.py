@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
 
+from seesay.compat import DynamicCache
 from seesay.engine.branching import PROMPT_BOUND, Question, branches_of, one_each, words_of
 from seesay.engine.gaze import gazing
 from seesay.engine.kernel import precise
@@ -257,7 +257,8 @@ class Fork:
         if not hasattr(view.model.base_model, "get_rope_index"):  # those find their own
             given["position_ids"] = positions_of(view, given)
         cache = DynamicCache(config=view.decoder.config)
-        view.model(**given, past_key_values=cache, use_cache=True, **logits_at(view, 1))
+        named = {view.cache_name: cache}
+        view.model(**given, **named, use_cache=True, **logits_at(view, 1))
         self.cost.forwards += 1
         self.cost.image_passes += 1
         self.cost.tokens += int(real_columns(given).sum())
@@ -288,9 +289,9 @@ class Fork:
                 input_ids=laid.ids.to(device),
                 attention_mask=additive(laid.mask.to(device), view.decoder.dtype),
                 position_ids=laid.positions.to(device),
-                past_key_values=cache_of(layers, rows, end),
                 use_cache=True,
                 return_dict=True,
+                **{view.cache_name: cache_of(layers, rows, end)},
                 **logits_at(view, ends),
             ).logits
         self.cost.forwards += 1

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer
 
+from seesay.compat import DynamicLayer
 from seesay.engine.method import ATTENTION_VERBS, Method, Stack
 from seesay.engine.run import Run
 from seesay.errors import EngineError
@@ -69,7 +69,8 @@ def look_again(
     run.acted = doubt
     if not bool(doubt.any()):
         return output
-    cache = output.past_key_values
+    name = run.view.cache_name
+    cache = output.get(name)
     if cache is not None:
         for layer in cache.layers:
             if type(layer) is not DynamicLayer:
@@ -83,13 +84,13 @@ def look_again(
     second = forward()
     rows = doubt.repeat(run.streams)
     if cache is not None:
-        for layer, (keys, values) in zip(second.past_key_values.layers, first, strict=True):
+        for layer, (keys, values) in zip(second[name].layers, first, strict=True):
             layer.keys = _merged(rows, layer.keys, keys, queries)
             layer.values = _merged(rows, layer.values, values, queries)
+        output[name] = second[name]
     if run.readout is not None:
         run.readout.keep(doubt)
     output.logits = torch.where(rows[:, None, None], second.logits, output.logits)
-    output.past_key_values = second.past_key_values
     return output
 
 

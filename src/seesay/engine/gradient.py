@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seesay.compat import CACHE_NAMES
 from seesay.engine.kernel import block_mask, masked, scores_of
 from seesay.engine.switch import original_kernel, switched
 from seesay.models import ModelView
@@ -95,7 +96,7 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 def _forward_names(model: nn.Module) -> set[str]:
     names = set(inspect.signature(model.forward).parameters)
-    return names - {"past_key_values", "labels", "logits_to_keep", "use_cache", "return_dict"}
+    return names - {*CACHE_NAMES, "labels", "logits_to_keep", "use_cache", "return_dict"}
 
 
 def _fresh(value: Any) -> Any:

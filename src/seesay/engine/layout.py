@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import (
+
+from seesay.compat import (
     DynamicCache,
     DynamicLayer,
     DynamicSlidingWindowLayer,
     StaticLayer,
+    implementation,
 )
-
 from seesay.engine.compaction import CompactedLayer
 from seesay.errors import EngineError
 
@@ -188,7 +189,7 @@ def logits_at(view: ModelView, columns: int | Tensor) -> dict[str, Any]:
 @contextmanager
 def maskable(decoder: Any) -> Iterator[None]:
     """Run `decoder` on a kernel that takes a mask for each query; flash kernels do not."""
-    before = decoder.config._attn_implementation
+    before = implementation(decoder)
     if before in ("eager", "sdpa") or before.startswith("seesay-"):  # a session's takes both
         yield
         return

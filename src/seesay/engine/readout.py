@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from seesay.compat import broken
 from seesay.engine.deep import Deep
 from seesay.engine.record import Record, middle_layers
 from seesay.engine.run import ImageColumns
@@ -163,12 +164,14 @@ class Readout:
         }
         out = {name: torch.full((count, length, *shape), math.nan) for name, shape in found.items()}
         going = torch.ones(count, dtype=torch.bool)
+        whole = torch.zeros(count, length, dtype=torch.bool)
         first = torch.zeros(count, dtype=torch.long)
         for t in range(length):
             step, rows = self._at(t, count, beam_indices)
+            going &= rows >= 0
+            whole[:, t] = going
             if step is None:
                 break
-            going &= rows >= 0
             which = going.nonzero()[:, 0]
             rows, tokens = rows[which], new_tokens[which, t]
             if t == 0:
@@ -178,6 +181,9 @@ class Readout:
             both = step.logprobs(rows, tokens, self._ends)
             out["plain_logprob"][which, t], out["logprob"][which, t] = both.unbind(-1)
             going = going & ~torch.isin(new_tokens[:, t], self._ends)
+        for name in ("plain_logprob", "entropy", "var"):  # what every token has
+            if bool(out[name].view(count, length, -1).isnan().any(-1)[whole].any()):
+                raise broken(f"a written token was read without its {name}")
         gaze = out.pop("image_attention", None)
         blank = torch.full((count, length), math.nan)
         return Record(
@@ -208,7 +214,8 @@ class Readout:
 
         Layers are summed at once: one small sum a layer would cost as much as the attention.
         """
-        var = like.new_zeros(len(like), *self._shape)
+        reached = bool(self._seen or self._summed)  # a layer without attention pays none: 0
+        var = like.new_full((len(like), *self._shape), 0.0 if reached else math.nan)
         for layer in self._scattered:
             var[:, layer] = self._seen[layer].sum(-1)
         found = {"var": var}

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
+from seesay import compat
 from seesay.engine import embeddings, gate, recording, start, streams
 from seesay.engine.attention import Call, attend
 from seesay.engine.compaction import compact
@@ -55,7 +56,9 @@ class Session:
         image_columns: Tensor | None = None,
         readout: bool | Literal["deep"] = False,
     ) -> None:
+        compat.warn_if_untested()
         self.view = ModelView.of(model, processor, vision=image_columns is None)
+        self._cache = self.view.cache_name
         self.stack = stack = stack.settled(self.view)
         self.images = images
         self.image_columns = image_columns
@@ -71,6 +74,7 @@ class Session:
         self._compacts = {i: p.compact for i, p in self._plans.items() if p.compact}
         self._undo = ExitStack()
         self._looking_again = self._generating = False
+        self._reached = False  # whether a layer of the plan ran in the forward at hand
         self._preparing = False  # a matcher may run the model itself, which is then left alone
 
     # ---- on and off ------------------------------------------------------------------------
@@ -119,7 +123,7 @@ class Session:
         start.refuse_unfit(self.stack, kwargs, self._readout)
         self._generating = True
         try:
-            run = self._begin(kwargs, kwargs.get("past_key_values"))
+            run = self._begin(kwargs, compat.cache_in(kwargs))
             if self._readout:
                 output, self.record = recording.generate(
                     run, self._generate, kwargs, deep=self._deep
@@ -196,7 +200,7 @@ class Session:
         """A bare forward of the whole model begins a run, or goes on with the one at hand."""
         if not self._preparing and not self._generating:
             kwargs = start.named(model, args, kwargs)
-            self._begin(kwargs, kwargs.get("past_key_values"))
+            self._begin(kwargs, compat.cache_in(kwargs))
 
     def _before(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -204,12 +208,16 @@ class Session:
         if self._preparing:
             return args, kwargs
         kwargs = start.named(model, args, kwargs)
-        ids, cache = kwargs.get("input_ids"), kwargs.get("past_key_values")
+        ids, cache = kwargs.get("input_ids"), compat.cache_in(kwargs)
         past, run = _length(cache), self.run
+        self._reached = False
         if run is None or not (self._generating or not run.seen or (past and run.cache is cache)):
             raise start.called_alone(self.view)
         tokens = ids if ids is not None else kwargs["inputs_embeds"]
-        rows, run.seen = len(tokens), past + tokens.shape[1]
+        rows, seen = len(tokens), past + tokens.shape[1]
+        if seen < run.length <= run.seen:
+            raise compat.broken(f"a step came without its cache of {run.seen} columns")
+        run.seen = seen
         if rows != run.rows or run.image is None:
             run.rows = rows
             run.image = run.prompt.for_rows(rows, run.streams)
@@ -232,7 +240,12 @@ class Session:
             return output
         if isinstance(output, tuple):
             raise EngineError("under a session the model must be called with return_dict=True")
-        run.cache = output.get("past_key_values")
+        if self._sure_plans and not self._reached:
+            raise compat.broken(
+                f"{type(self.view.decoder).__name__} ran without the attention function that was "
+                "put in its place"
+            )
+        run.cache = output.get(self._cache)
         if output.get("logits") is None:  # a decoder without its head
             return output
         if self._gate is not None and run.seen >= run.length:
@@ -279,6 +292,7 @@ class Session:
         plans = self._plans if self._looking_again else self._sure_plans
         plan = None if layer is None else plans.get(layer)
         run = self.run
+        self._reached |= layer is not None and layer in self._plans
         if layer is None or plan is None or run is None or run.image is None:
             return self._original(
                 module, query, key, value, attention_mask, scaling=scaling, **kwargs

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seesay.compat import encodes_ahead
 from seesay.engine.method import AnyMethod, Method, Stack
 from seesay.engine.run import ImageColumns, Prompt, Run
 from seesay.errors import EngineError, InputError
@@ -41,11 +42,16 @@ def new_run(
         EngineError: no input ids; or a prefill in chunks with a second stream, or of a Q-former
             model.
         InputError: `image_columns` of another shape than the prompt, or without any column that a
-            method could act on.
+            method could act on; pixels to a prompt without an image token.
     """
     mask = _image_columns(view, inputs) if image_columns is None else image_columns.bool()
     if image_columns is not None:
         _check_given(mask, inputs, stack)
+    elif inputs.get("pixel_values") is not None and not bool(mask.any()):
+        raise InputError(
+            "pixel_values are given, but the prompt holds no image token, so the model does not "
+            "see them; make both with the processor, from a prompt in its chat template"
+        )
     if inputs.get("prefill_chunk_size") and view.language_model is not view.model:
         raise EngineError(
             f"{type(view.model).__name__} hands its language model embeddings, which transformers "
@@ -63,7 +69,7 @@ def new_run(
                 "generate without prefill_chunk_size"
             )
         run.overrides[method] = given
-        if "pixel_values" in given and _takes_features(view.model):
+        if "pixel_values" in given and encodes_ahead(view.model):
             with torch.no_grad():
                 features = view.encode_images(**{**inputs, **given})
             if view.language_model is view.model:
@@ -176,8 +182,3 @@ def _check_given(mask: Tensor, inputs: Mapping[str, Any], stack: Stack) -> None:
             f"image_columns marks no column, so {' + '.join(map(repr, lookers))} has no image to "
             "act on; mark the image's columns, or run the model without it"
         )
-
-
-def _takes_features(model: Any) -> bool:
-    """Whether generate encodes images before the first forward and passes on the features."""
-    return "mm_encoder_outputs" in inspect.signature(model.forward).parameters

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from seesay.compat import CACHE_NAMES
 from seesay.engine.gate import doubtful
 from seesay.engine.kernel import precise
 from seesay.errors import EngineError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # Named per token or per row, never per image; everything else that is a tensor is image input.
 _POSITIONS = "position_ids"
 _MASK = "attention_mask"
-_NOT_BATCHED = ("past_key_values", "logits_to_keep", "mm_encoder_outputs", "cache_position")
+_NOT_BATCHED = (*CACHE_NAMES, "logits_to_keep", "mm_encoder_outputs", "cache_position")
 
 
 def doubled(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
 
-Kernel = Callable[..., tuple[Tensor, Tensor | None]]
-"""A function as transformers' AttentionInterface holds them."""
+from seesay.compat import Kernel, attention_function, implementation, registered
 
 
 @contextmanager
 def switched(decoder: Any, name: str, attend: Kernel) -> Iterator[None]:
-    """Run `decoder` on the attention function `attend`, and put everything back on the way out.
-
-    The mask function is registered under the same name: without it transformers passes no mask at
-    all, silently, and left-padded rows attend to padding.
-    """
-    before = decoder.config._attn_implementation
-    masks = "eager" if before == "eager" else "sdpa"
-    AttentionInterface.register(name, attend)
-    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[masks])
-    try:
-        decoder.set_attn_implementation(name)
-        yield
-    finally:
-        decoder.set_attn_implementation(before)
-        # There is no public way to take a registered name back.
-        for table in (AttentionInterface, AttentionMaskInterface):
-            table._global_mapping.pop(name, None)
+    """Run `decoder` on the attention function `attend`, and put everything back on the way out."""
+    before = implementation(decoder)
+    with registered(name, attend, masks="eager" if before == "eager" else "sdpa"):
+        try:
+            decoder.set_attn_implementation(name)
+            yield
+        finally:
+            decoder.set_attn_implementation(before)
 
 
 @contextmanager
@@ -56,8 +44,8 @@ def original_kernel(decoder: Any) -> Kernel:
     Flash kernels take masks of another form; under a session their place is taken by torch's
     scaled_dot_product_attention, which picks a flash kernel itself where it can.
     """
-    if decoder.config._attn_implementation != "eager":
-        return ALL_ATTENTION_FUNCTIONS["sdpa"]  # type: ignore[no-any-return]
+    if implementation(decoder) != "eager":
+        return attention_function("sdpa")
 
     def eager(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
         home = sys.modules[type(module).__module__]
@@ -68,7 +56,5 @@ def original_kernel(decoder: Any) -> Kernel:
 
 def current_kernel(decoder: Any) -> Kernel:
     """As `original_kernel`, but a session's own function in a session, which may stand aside."""
-    name = decoder.config._attn_implementation
-    if name.startswith("seesay-"):
-        return ALL_ATTENTION_FUNCTIONS[name]  # type: ignore[no-any-return]
-    return original_kernel(decoder)
+    name = implementation(decoder)
+    return attention_function(name) if name.startswith("seesay-") else original_kernel(decoder)

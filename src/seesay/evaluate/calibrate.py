@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from seesay import toy
-from seesay.answering import versions
 from seesay.asking import OnToken
+from seesay.compat import versions
 from seesay.errors import InputError
 from seesay.evaluate.fitting import ASKED, CHECKED, SINGLE, Case, fit, layer_range
 from seesay.grounding import Calibration, Vocabulary
@@ -155,12 +155,15 @@ def calibrate(
 
 
 def cases_of(known: Known, seen: Seen) -> Iterator[Case]:
-    """The objects that a text names, each by its first mention."""
+    """The objects that a text names, each by its first mention; one at which the text was cut is
+    left out, since nothing is known of its own row."""
     names: set[str] = set()
     for mention in seen.mentions:
         if mention.name in names or mention.layers is None:
             continue
         names.add(mention.name)
+        if mention.own_layers is None:
+            continue
         yield Case(
             known.id,
             known.split,

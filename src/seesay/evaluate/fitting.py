@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seesay.errors import InputError
 from seesay.evaluate import detection
 from seesay.grounding.calibration import Interval, Logistic, Point, feature
 
@@ -46,14 +47,14 @@ class Case:
     name: str
     scores: Mapping[str, float]
     by_layer: tuple[float, ...]
-    own_by_layer: tuple[float, ...] | None
+    own_by_layer: tuple[float, ...]
     invented: bool
 
     def with_layers(self, layers: tuple[int, int]) -> Case:
         """The case with SVAR over another range of layers."""
         taken = slice(layers[0], layers[1] + 1)
-        own = np.nan if self.own_by_layer is None else float(sum(self.own_by_layer[taken]))
-        svar = {"svar": float(sum(self.by_layer[taken])), "svar_own": own}
+        whole, own = (float(sum(by[taken])) for by in (self.by_layer, self.own_by_layer))
+        svar = {"svar": whole, "svar_own": own}
         changed = {**self.scores, **svar}
         return Case(
             self.picture,
@@ -114,8 +115,16 @@ def fit(
 
     Args:
         there: by picture, how many of the vocabulary's objects are in it.
+
+    Raises:
+        InputError: a case that lacks one of the scores; a risk goes by no guess.
     """
     table = np.array([[feature(name, case.scores) for name in features] for case in cases])
+    if len(lacking := np.argwhere(~np.isfinite(table))):
+        case, column = cases[lacking[0][0]], features[lacking[0][1]]
+        raise InputError(
+            f"{case.name!r} in {case.picture} has no score {column!r}; leave it out of the fit"
+        )
     invented = np.array([case.invented for case in cases])
     pictures = [case.picture for case in cases]
     risk = np.empty(len(cases))
@@ -168,10 +177,9 @@ def _mark(risk: Floats, invented: Truths) -> float:
 
 def _weights(table: Floats, invented: Truths) -> tuple[Floats, Floats, Floats, float]:
     """Ridge logistic regression by Newton's method: (mean, scale, weights, intercept)."""
-    mean = np.nanmean(table, 0)
-    scale = np.nanstd(table, 0)
+    mean, scale = table.mean(0), table.std(0)
     scale = np.where(scale > 0, scale, 1.0)
-    x = np.nan_to_num((table - mean) / scale)
+    x = (table - mean) / scale
     x = np.concatenate([x, np.ones((len(x), 1))], 1)
     ridge = np.diag([RIDGE] * (x.shape[1] - 1) + [0.0])
     beta = np.zeros(x.shape[1])
@@ -187,7 +195,7 @@ def _weights(table: Floats, invented: Truths) -> tuple[Floats, Floats, Floats, f
 
 
 def _risks(table: Floats, mean: Floats, scale: Floats, weights: Floats, bias: float) -> Floats:
-    logits = np.nan_to_num((table - mean) / scale) @ weights + bias
+    logits = (table - mean) / scale @ weights + bias
     risks: Floats = 1 / (1 + np.exp(-logits.clip(-700, 700)))
     return risks
 

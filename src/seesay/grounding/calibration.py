@@ -52,8 +52,8 @@ class Point(BaseModel):
 class Logistic(BaseModel):
     """A logistic model of "this object is not there" on standardised scores.
 
-    risk = 1 / (1 + e^−(intercept + Σ weights · (score − mean) / scale)); a score that is missing or
-    not finite counts as its mean. Probabilities come in as log-odds, see `feature`.
+    risk = 1 / (1 + e^−(intercept + Σ weights · (score − mean) / scale)). Probabilities come in as
+    log-odds, see `feature`.
 
     `threshold`: words at this risk or above are marked: where F1 of finding invented words peaks.
     `auroc`, `error` (expected calibration error) and the curve (`mean risk`, `share invented`,
@@ -84,15 +84,14 @@ class Logistic(BaseModel):
             raise ValueError("weights must be finite and scales positive")
         return self
 
-    def risk(self, scores: Mapping[str, float]) -> float:
-        """The probability that the object is not there; 0 to 1."""
-        logit = self.intercept
-        for name, mean, scale, weight in zip(
-            self.features, self.mean, self.scale, self.weights, strict=True
-        ):
-            value = feature(name, scores)
-            if math.isfinite(value):
-                logit += weight * (value - mean) / scale
+    def risk(self, scores: Mapping[str, float]) -> float | None:
+        """The probability that the object is not there, 0 to 1; None where a score that it rests on
+        is missing or not finite, as that of a word at which its text was cut."""
+        values = [feature(name, scores) for name in self.features]
+        if not all(map(math.isfinite, values)):
+            return None
+        terms = zip(values, self.mean, self.scale, self.weights, strict=True)
+        logit = self.intercept + sum(w * (value - mean) / scale for value, mean, scale, w in terms)
         return 1 / (1 + math.exp(-max(-700.0, logit)))
 
     def strongest(self) -> float:

@@ -7,10 +7,11 @@ their own.
 With a `Calibration` a mention's `risk` is the probability that its object is not in the picture,
 and a mention at the calibration's threshold or above is marked.
 
-Without one it is a **rank in [0, 1], never a probability**: the mention's place by log-probability
-among the objects of its own text (0 the best supported, 1 the least). That order alone cannot say
-that anything is wrong, so a word is marked by a fixed limit on its probability, `MARK_PROBABILITY`,
-untuned.
+Without one, and where a score that the calibration goes by is unknown (a text that was cut at the
+word, a compacted cache), it is a **rank in [0, 1], never a probability**: the mention's place by
+log-probability among the objects of its own text (0 the best supported, 1 the least). That order
+alone cannot say that anything is wrong, so a word is marked by a fixed limit on its probability,
+`MARK_PROBABILITY`, untuned.
 
 A calibration is made with the plain model. A method moves the scores of true and invented words
 alike (Attention Lens raises every SVAR), so risks under a method are rougher, and the protocol says
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seesay.grounding.calibration import Calibration
+from seesay.grounding.calibration import Calibration, Logistic
 from seesay.grounding.words import Word
 
 if TYPE_CHECKING:
@@ -108,13 +109,15 @@ def weigh(
     first = [known[k] for k in firsts.values()]
     models = [calibration.logistic(score, given) if calibration else None for score in first]
     logprobs = [score["logprob"] for score in first]
-    weighed = [
-        (1 - _place(logprob, logprobs), logprob < math.log(MARK_PROBABILITY), False)
-        if model is None
-        else ((risk := model.risk(score)), risk >= model.threshold, True)
-        for model, score, logprob in zip(models, first, logprobs, strict=True)
-    ]
-    by_name = dict(zip(firsts, weighed, strict=True))
+
+    def weighed(model: Logistic | None, score: Mapping[str, float]) -> tuple[float, bool, bool]:
+        risk = None if model is None else model.risk(score)
+        if model is None or risk is None:
+            logprob = score["logprob"]
+            return 1 - _place(logprob, logprobs), logprob < math.log(MARK_PROBABILITY), False
+        return risk, risk >= model.threshold, True
+
+    by_name = dict(zip(firsts, map(weighed, models, first), strict=True))
     return tuple(
         Mention(
             word=text[word.start : word.end],

@@ -9,16 +9,18 @@ from seesay.grounding.risk import Mention
 
 
 class Looked(NamedTuple):
-    """What is known of an object: what speaks against it (0 to 1), how much of that makes it fail,
-    P(yes) if the model was asked after it, and whether it fails."""
+    """What is known of an object: what speaks against it (0 to 1, None if nothing is known), how
+    much of that makes it fail, P(yes) if the model was asked after it, and whether it fails."""
 
-    doubt: float
+    doubt: float | None
     threshold: float
     p_yes: float | None
     fails: bool
 
     def __str__(self) -> str:
         """As in: P(yes) .12, doubt .81."""
+        if self.doubt is None:
+            return "no evidence"
         asked = [] if self.p_yes is None else [f"P(yes) {_share(self.p_yes)}"]
         only_asked = self.p_yes is not None and abs(self.doubt - (1 - self.p_yes)) < 1e-9
         return ", ".join(asked if only_asked else [*asked, f"doubt {_share(self.doubt)}"])

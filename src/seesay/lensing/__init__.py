@@ -10,7 +10,6 @@ page.save("horse.html", lens_page.render(seen))
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from seesay import asking
 from seesay.asking import Asked
+from seesay.compat import versions
 from seesay.engine import Stack
 from seesay.engine.recording import with_text
 from seesay.engine.run import Prompt, PromptPicture
@@ -149,7 +149,7 @@ def _protocol(vlm: VLM, opened: Sequence[Opened], asked: Asked) -> dict[str, Any
         "pictures": [one.name for one in opened],
         "dtype": str(vlm.model.dtype).removeprefix("torch."),
         "device": str(vlm.model.device),
-        "versions": {name: version(name) for name in ("seesay", "torch", "transformers")},
+        "versions": versions(),
     }
 
 

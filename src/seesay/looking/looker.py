@@ -146,10 +146,10 @@ class Looker:
     def _marked(self, detail: Detail) -> Detail:
         return replace(detail, doubtful=self.look.denies(detail.p_yes))
 
-    def _risk(self, scores: Mapping[str, float]) -> float:
+    def _risk(self, scores: Mapping[str, float]) -> float | None:
         """The calibrated risk that the evidence goes by; self-check alone does not look at it."""
         if self.calibration is None or self.look.evidence == "self-check":
-            return 0.0
+            return None
         checked = self.calibration.checked if self.look.evidence == "combined" else None
         return (checked or self.calibration.single).risk(scores)
 
@@ -223,7 +223,7 @@ def _withheld(
     look: LookAgain,
 ) -> Iterator[Withheld]:
     """What failed, what was left out beside it, and what is no longer said of what stays."""
-    nothing = Looked(0.0, 0.0, None, fails=False)  # "no fork", left out with its clause
+    nothing = Looked(None, 0.0, None, fails=False)  # "no fork", left out with its clause
 
     def place(start: int) -> int:
         before = [new + min(end, start) - old for old, end, new in left.pieces if old <= start]

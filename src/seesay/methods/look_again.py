@@ -149,18 +149,22 @@ class LookAgain(Method):
 
     # ---- decisions -------------------------------------------------------------------------
 
-    def doubt(self, risk: float, p_yes: float | None) -> float:
-        """What speaks against an object, 0 to 1.
+    def doubt(self, risk: float | None, p_yes: float | None) -> float | None:
+        """What speaks against an object, 0 to 1; None where nothing is known of it.
 
         Args:
-            risk: its calibrated risk, with or without P(yes) as the evidence has it.
+            risk: its calibrated risk, with or without P(yes) as the evidence has it; None where it
+                is unknown.
             p_yes: the answer, if it was asked after.
         """
-        return 1 - p_yes if self.evidence == "self-check" and p_yes is not None else risk
+        asked = p_yes is not None and (risk is None or self.evidence == "self-check")
+        return 1 - p_yes if asked and p_yes is not None else risk
 
-    def fails(self, doubt: float) -> bool:
-        """Whether an object in this much doubt is not to be said."""
-        return self.threshold is not None and self.threshold < 1 and doubt >= self.threshold
+    def fails(self, doubt: float | None) -> bool:
+        """Whether an object in this much doubt is not to be said; without evidence it stands."""
+        if doubt is None or self.threshold is None:
+            return False
+        return doubt >= self.threshold < 1
 
     def denies(self, p_yes: float | None) -> bool:
         """Whether what is said of an object is not to be said, by how far the model affirms it."""

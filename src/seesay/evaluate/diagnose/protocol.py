@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seesay.answering import versions
+from seesay.compat import versions
 from seesay.evaluate.diagnose.diagnosis import Evidence
 from seesay.evaluate.diagnose.figures import RESAMPLES
 from seesay.evaluate.diagnose.pictures import FIRST_SEED, TOY

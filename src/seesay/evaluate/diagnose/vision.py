@@ -218,7 +218,7 @@ def suggestion(words: Words, var: Floats, n_layers: int) -> tuple[str, str]:
         return _method(svar_layers(n_layers)), f"the paper's range by depth; {few}"
     looks = var.mean(2)
     cases = [
-        fitting.Case(str(owner), "", word.name, {}, tuple(look), None, bool(word.invented))
+        fitting.Case(str(owner), "", word.name, {}, tuple(look), (), bool(word.invented))
         for owner, word, look in zip(words.owner, words.words, looks.tolist(), strict=True)
     ]
     scores = np.full(len(cases), np.nan)

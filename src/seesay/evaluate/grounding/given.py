@@ -50,7 +50,7 @@ def given(vlm: VLM, pictures: Sequence[Known]) -> list[Said]:
     if known is None or known.checked is None or known.asked is None:
         raise InputError(f"{vlm.id} has no calibration with self-check to measure")
     return [
-        replace(word, scores={**word.scores, GIVEN_RISK: known.asked.risk(word.scores)})
+        replace(word, scores={**word.scores, GIVEN_RISK: risk})
         for picture in pictures
         for word in words_of(
             picture,
@@ -58,6 +58,7 @@ def given(vlm: VLM, pictures: Sequence[Known]) -> list[Said]:
             known.single,
             known.checked,
         )
+        if (risk := known.asked.risk(word.scores)) is not None
     ]
 
 

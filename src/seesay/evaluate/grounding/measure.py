@@ -129,8 +129,7 @@ def words_of(known: Known, seen: Seen, single: Logistic, checked: Logistic) -> I
         scores = {
             **mention.scores,
             DEPTH_SVAR: sum(mention.layers[depth[0] : depth[1] + 1]),
-            RISK: single.risk(own),
-            CHECKED_RISK: checked.risk(own),
+            **_known({RISK: single.risk(own), CHECKED_RISK: checked.risk(own)}),
         }
         yield Said(
             known.id,
@@ -142,6 +141,10 @@ def words_of(known: Known, seen: Seen, single: Logistic, checked: Logistic) -> I
             mention.layers,
             mention.own_layers,
         )
+
+
+def _known(risks: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: risk for name, risk in risks.items() if risk is not None}
 
 
 def spent(vlm: VLM, pictures: Sequence[Known], *, batch_size: int = 32) -> Spent:

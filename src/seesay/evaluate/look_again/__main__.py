@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from seesay.answering import versions
+from seesay.compat import versions
 from seesay.errors import InputError
 from seesay.evaluate.look_again import cost, plot
 from seesay.evaluate.look_again.details import Details

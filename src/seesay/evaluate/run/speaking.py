@@ -6,11 +6,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 import torch
 
+from seesay.compat import versions
 from seesay.engine import AnyMethod
 from seesay.engine.start import one_by_one
 from seesay.errors import InputError, SeesayError
@@ -107,7 +107,7 @@ class Speaker:
             "dtype": str(vlm.model.dtype).removeprefix("torch."),
             "device": torch.device(vlm.model.device).type,
             "vocabulary": vlm.vocabulary.name,
-            "versions": {name: version(name) for name in ("seesay", "torch", "transformers")},
+            "versions": versions(),
         }
         return Survey(facts, found, tuple(notes))
 

@@ -1,0 +1,168 @@
+"""What differs between versions of transformers and torch; the rest of the code asks here.
+
+A forward's cache argument has had several names, and so has the cache among its outputs: which one
+a model takes is read from its signature. Everything of transformers that is not its public face
+(cache layers, the attention and mask tables, a processor's parts) is imported here and nowhere
+else, so a new release is looked at in one place.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any, Final
+
+from torch import Tensor
+from transformers.cache_utils import (
+    Cache,
+    DynamicCache,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    StaticLayer,
+)
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.processing_utils import ProcessorMixin
+
+from seesay.errors import EngineError, UntestedVersionWarning
+
+__all__ = [
+    "Cache",
+    "DynamicCache",
+    "DynamicLayer",
+    "DynamicSlidingWindowLayer",
+    "ProcessorMixin",
+    "StaticLayer",
+]
+
+Kernel = Callable[..., tuple[Tensor, Tensor | None]]
+"""A function as transformers' AttentionInterface holds them."""
+
+TESTED: Final = {"transformers": ("5.16", "5.24"), "torch": ("2.9", "2.14")}
+"""The oldest and the newest minor version that the whole test suite has passed with."""
+
+CACHE_NAMES: Final = ("cache", "past_key_values")
+"""What forwards call their key-value cache; where one takes several, the first is the newest."""
+
+
+# ---- versions ----------------------------------------------------------------------------------
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    return {name: version(name) for name in ("seesay", *reversed(TESTED))}
+
+
+def broken(what: str) -> EngineError:
+    """What to raise where a model does not run as every tested version runs it.
+
+    Args:
+        what: what does not hold, as a clause.
+    """
+    at_work = " and ".join(f"{name} {version(name)}" for name in TESTED)
+    tested = " and ".join(f"{name} {old} to {new}" for name, (old, new) in TESTED.items())
+    return EngineError(
+        f"{what}, so nothing that is read or changed here could be trusted; at work are {at_work}, "
+        f"tested were {tested}: install one of those, or report this if it is one"
+    )
+
+
+def untested(name: str) -> bool:
+    """Whether a library's minor version is newer than all that were tested."""
+    return name in TESTED and minor(version(name)) > minor(TESTED[name][1])
+
+
+@lru_cache
+def warn_if_untested() -> None:
+    """Warn, once a process, of libraries that are newer than what was tested."""
+    newer = [
+        f"{name} {version(name)} is newer than {newest}"
+        for name, (_, newest) in TESTED.items()
+        if untested(name)
+    ]
+    if newer:
+        warnings.warn(
+            f"{' and '.join(newer)}, the newest that seesay {version('seesay')} was tested with; "
+            "if a result looks wrong, go back to that one",
+            UntestedVersionWarning,
+            stacklevel=2,
+        )
+
+
+def minor(number: str) -> tuple[int, ...]:
+    """Major and minor version: (5, 24) of "5.24.1"."""
+    return tuple(int(part) for part in re.findall(r"\d+", number)[:2])
+
+
+# ---- the cache of a forward --------------------------------------------------------------------
+
+
+def cache_name(module: Any) -> str:
+    """What the forward of `module` calls its key-value cache.
+
+    Raises:
+        EngineError: a forward whose signature holds none of the names that are known.
+    """
+    taken = inspect.signature(module.forward).parameters
+    found = next((name for name in CACHE_NAMES if name in taken), None)
+    if found is None:
+        raise broken(
+            f"the forward of {type(module).__name__} takes no cache under a name that is known "
+            f"here ({', '.join(CACHE_NAMES)})"
+        )
+    return found
+
+
+def cache_in(arguments: Mapping[str, Any]) -> Cache | None:
+    """The cache among the arguments of a forward or of generate, under whichever name: newer
+    models take the older one too, and rename it behind the hooks that ask here."""
+    return next((arguments[name] for name in CACHE_NAMES if name in arguments), None)
+
+
+# ---- attention ---------------------------------------------------------------------------------
+
+
+def implementation(decoder: Any) -> str:
+    """The name of the attention function that `decoder` runs on: "eager", "sdpa", ..."""
+    return str(decoder.config._attn_implementation)
+
+
+def attention_function(name: str) -> Kernel:
+    """The attention function that is registered under `name`."""
+    return ALL_ATTENTION_FUNCTIONS[name]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def registered(name: str, attend: Kernel, *, masks: str) -> Iterator[None]:
+    """`attend` under `name` in transformers' table inside the block, with the masks of another.
+
+    Without a mask function under the same name transformers passes no mask at all, silently, and
+    left-padded rows attend to padding.
+    """
+    AttentionInterface.register(name, attend)
+    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[masks])
+    try:
+        yield
+    finally:
+        # There is no public way to take a registered name back.
+        for table in (AttentionInterface, AttentionMaskInterface):
+            table._global_mapping.pop(name, None)
+
+
+# ---- processors --------------------------------------------------------------------------------
+
+
+def processor_of(config: Any) -> type[Any] | None:
+    """The processor of a config's family; None if transformers knows of none."""
+    return PROCESSOR_MAPPING.get(type(config), None)  # type: ignore[no-any-return]
+
+
+def encodes_ahead(model: Any) -> bool:
+    """Whether generate encodes images before the first forward and hands the features on."""
+    return "mm_encoder_outputs" in inspect.signature(model.forward).parameters
