@@ -3,9 +3,9 @@
     python .ci/versions.py [oldest] [pinned] [newest] [--core] [--out docs/versions.md]
 
 Each set of versions gets an environment of its own under .venv-versions, made anew where its
-requirements have changed. The oldest is the floor of pyproject.toml, the pinned one constraints.txt,
-the newest whatever pip takes today; with --core it keeps the pinned torch, and runs what a new
-transformers can break: engine, methods, readout, cache and command line.
+requirements have changed. The oldest is the floor of pyproject.toml, the pinned one
+constraints.txt, the newest whatever pip takes today; with --core it keeps the pinned torch, and
+runs what a new transformers can break: engine, methods, readout, cache and command line.
 
 A failure ends with status 1, unless it is one of a version newer than the newest tested
 (`seesay.compat.TESTED`): then a new release came, and the table says what it breaks.
@@ -26,39 +26,11 @@ ROOT = Path(__file__).resolve().parents[1]
 HOMES = ROOT / ".venv-versions"
 SETS = ("oldest", "pinned", "newest")
 LIBRARIES = ("transformers", "torch")
-CORE = [
-    "compat",
-    "compaction",
-    "contract",
-    "deep",
-    "eah",
-    "fork",
-    "fork_gaze",
-    "fork_refusals",
-    "gate",
-    "golden",
-    "identity",
-    "loading",
-    "matching",
-    "methods",
-    "models",
-    "papers",
-    "patches",
-    "peers",
-    "positions",
-    "processors",
-    "qformers",
-    "readout",
-    "session",
-    "streaming",
-    "streams",
-    "vasparse",
-    "verbs",
-    "vlm",
-    "audit",
-    "cli",
-    "audit_cli",
-]
+CORE = """
+compat compaction contract deep eah fork fork_gaze fork_refusals gate golden identity loading
+matching methods models papers patches peers positions processors qformers readout session
+streaming streams vasparse verbs vlm audit cli audit_cli
+""".split()  # noqa: SIM905
 
 
 @dataclass(frozen=True)
@@ -114,11 +86,11 @@ with one warning; what does not run there as it does here is refused, with the v
 
 def lines(outcomes: list[Outcome]) -> list[str]:
     """The table of all sets."""
-    rows = [
-        [o.name, *(o.versions[name] for name in LIBRARIES), o.versions["python"]]
-        + [str(o.passed), str(len(o.failed)), str(o.skipped)]
-        for o in outcomes
-    ]
+    rows = []
+    for o in outcomes:
+        versions = (o.versions[name] for name in (*LIBRARIES, "python"))
+        counts = map(str, (o.passed, len(o.failed), o.skipped))
+        rows.append([o.name, *versions, *counts])
     head = ["set", *LIBRARIES, "Python", "passed", "failed", "skipped"]
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 

@@ -36,8 +36,8 @@ def test_risk_by_hand() -> None:
     for unknown in ({"position": 5.0}, {"svar": math.nan, "position": 5.0},
                     {"svar": math.inf, "position": 5.0}):  # fmt: skip
         assert model.risk(unknown) is None
-    assert model.risk({"svar": 1e9}) == pytest.approx(0.0, abs=1e-300)
-    assert model.risk({"svar": -1e9}) == 1.0
+    assert model.risk({"svar": 1e9, "position": 0.0}) == pytest.approx(0.0, abs=1e-300)
+    assert model.risk({"svar": -1e9, "position": 0.0}) == 1.0
 
 
 def test_probabilities_come_in_as_log_odds() -> None:

@@ -66,11 +66,12 @@ def test_load_finds_the_calibration_of_these_weights_only(checkpoints) -> None:
         again = load(folder)
         assert again.calibration == fitted
         assert again.remark == ""
-        seen = again.describe("toy:kept/1", max_new_tokens=4, vocabulary=WORDS)
+        seen = again.describe("toy:kept/1", max_new_tokens=12, vocabulary=WORDS)
         assert seen.protocol.risk == again.scale == str(fitted)
         assert seen.mentions
+        whole = {m.name: m.own_layers is not None for m in reversed(seen.mentions)}  # of the first
         for mention in seen.mentions:
-            assert mention.calibrated
+            assert mention.calibrated is whole[mention.name]
         first = seen.mentions[0]
         assert first.risk == pytest.approx(fitted.single.risk(first.scores), abs=1e-12)
         assert first.scores["svar"] == pytest.approx(sum(first.layers[1:3]), abs=1e-6)

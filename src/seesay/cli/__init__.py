@@ -95,10 +95,15 @@ def run(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _warned(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Our own warnings are a line for the user; those of libraries speak to programmers."""
+def _warned(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Our own warnings are one line for the user; those of libraries are left as they are."""
     if issubclass(category, UntestedVersionWarning):
         say(str(message))
+    else:
+        _WARN(message, category, *where, **more)
+
+
+_WARN = warnings.showwarning
 
 
 def _unexpected(
