@@ -33,7 +33,7 @@ def diagnose(
             'objects: {"image": "photo.jpg", "objects": ["fork"]}.'
         ),
     ] = "toy",
-    n: Annotated[int, typer.Option("--n", min=1, help="The first pictures of them.")] = 200,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="The first pictures of them.")] = 200,
     only: Annotated[
         str | None,
         typer.Option(help="Some of vision, heads, decay, sinks, sparsity, strength."),
