@@ -8,7 +8,7 @@ constraints.txt, the newest whatever pip takes today; with --core it keeps the p
 runs what a new transformers can break: engine, methods, readout, cache and command line.
 
 A failure ends with status 1, unless it is one of a version newer than the newest tested
-(`seesay.compat.TESTED`): then a new release came, and the table says what it breaks.
+(`seesay.models.compat.TESTED`): then a new release came, and the table says what it breaks.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def tried(name: str, core: bool) -> Outcome:
     with (HOMES / f"{name}.log").open("w", encoding="utf-8") as log:
         subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
     versions = versions_of(python)
-    newer = asked(python, "from seesay.compat import *; import seesay.compat as c; "
+    newer = asked(python, "from seesay.models.compat import *; import seesay.models.compat as c; "
                   "print(*(n for n in c.TESTED if c.untested(n)))").split()  # fmt: skip
     if not report.is_file():
         print((HOMES / f"{name}.log").read_text(encoding="utf-8")[-3000:])

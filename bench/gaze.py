@@ -18,10 +18,10 @@ import torch
 
 import seesay
 from seesay import toy
-from seesay.engine.fork import Fork
+from seesay.engine.prefix import Fork
 from seesay.grounding.reading import on_grid
 from seesay.grounding.self_check import ask
-from seesay.sights import sights
+from seesay.models.image_geometry import sights
 from seesay.toy.scenes import GRID, PATCH_SIZE
 from seesay.vlm import PROMPT
 

@@ -21,7 +21,7 @@ import torch
 import seesay
 from seesay import asking, toy
 from seesay.engine import Stack
-from seesay.engine.fork import Cost, Fork
+from seesay.engine.prefix import Cost, Fork
 from seesay.evaluate import detection
 from seesay.evaluate.fitting import Floats, area
 from seesay.grounding.questions import attribute, count

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import families
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ from transformers import (
 )
 from transformers.models.got_ocr2 import GotOcr2ImageProcessor
 
-from seesay.compat import cache_name
-from seesay.processors import chat_prompt, images_only
+from seesay.models.compat import cache_name
+from seesay.models.processors import chat_prompt, images_only
 
 CACHE = cache_name(LlavaForConditionalGeneration)  # among arguments and outputs of all families
 LAYERS, HIDDEN, HEADS = 4, 64, 4

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 import families
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 TEXTS = ["what is in the picture ?", "how many people are in this and that image ?", "a dog"]
 QUESTIONS = [

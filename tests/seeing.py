@@ -11,7 +11,7 @@ import families
 from seesay.engine import Record
 from seesay.grounding import Calibration, Vocabulary
 from seesay.grounding.calibration import Interval, Logistic, Point
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
 WORDS = Vocabulary.of({word: [] for word in families._WORDS if word.isalpha()})

@@ -11,10 +11,10 @@ import families
 import oracles
 from families import CACHE
 from seesay.engine import Method
-from seesay.engine.compaction import CompactedLayer, Kept
+from seesay.engine.kv_cache import CompactedLayer, Kept
 from seesay.errors import EngineError
 from seesay.methods import AGLA, PAI, AttentionLens
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 FAMILY = pytest.mark.parametrize("name", families.ALL)
 RECORD = {

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from families import CACHE
-from seesay import compat
 from seesay.engine import Stack, parse
 from seesay.engine.readout import Readout
 from seesay.errors import EngineError, InputError, UntestedVersionWarning
 from seesay.grounding.risk import weigh
 from seesay.grounding.words import Word
+from seesay.models import compat
 from test_calibration import calibration, logistic
 
 ROOT = Path(__file__).parents[1]

@@ -12,11 +12,11 @@ import families
 import oracles
 from seesay.engine import Stack
 from seesay.engine.deep import dispersion, neighbours
-from seesay.engine.run import ImageColumns
-from seesay.engine.step import divergence
+from seesay.engine.readout import divergence
+from seesay.engine.state import ImageColumns
 from seesay.errors import EngineError, InputError
 from seesay.methods import AGLA, AttentionLens, VASparse
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 FAMILY = pytest.mark.parametrize("name", families.ALL)
 GREEDY = {"max_new_tokens": 6, "do_sample": False}

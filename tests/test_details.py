@@ -11,7 +11,7 @@ import torch
 
 import seesay
 from seesay import toy
-from seesay.engine.fork import Fork
+from seesay.engine.prefix import Fork
 from seesay.errors import MethodError, ModelError
 from seesay.grounding import Vocabulary
 from seesay.grounding.clauses import leave_words_out
@@ -27,7 +27,7 @@ from seesay.grounding.inquiry import Inquiry, shares
 from seesay.grounding.questions import attribute, count, existence
 from seesay.grounding.risk import Mention
 from seesay.methods import LookAgain, parse
-from seesay.processors import answer_lead, chat_prompt
+from seesay.models.processors import answer_lead, chat_prompt
 from seesay.seen import Seen
 
 COCO = Vocabulary.coco()

@@ -9,12 +9,11 @@ from torch import nn
 import families
 import oracles
 from seesay.engine import parse
-from seesay.engine.attention import Call, attend
-from seesay.engine.plan import LayerPlan
+from seesay.engine.attention import Call, LayerPlan, attend
 from seesay.errors import EngineError, MethodError
 from seesay.methods import AGLA, EAH, AttentionLens, FarSight
 from seesay.methods.eah import column_density, densest_head
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 from seesay.testing import check_method
 from test_golden import load, run_of, sdpa
 from test_session import one_by_one

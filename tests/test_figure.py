@@ -11,15 +11,15 @@ import pytest
 import torch
 
 import families
-from seesay import patches
 from seesay.asking import inputs_for
 from seesay.cli import run
 from seesay.engine import Method, Stack, parse
-from seesay.engine.compaction import Kept
+from seesay.engine.kv_cache import Kept
 from seesay.errors import MethodError
 from seesay.grounding import Vocabulary
 from seesay.methods import REGISTRY
-from seesay.models import ModelView
+from seesay.models import patch_layout
+from seesay.models.view import ModelView
 from seesay.show import figure
 from seesay.tracing import trace
 from seesay.vlm import VLM
@@ -76,7 +76,7 @@ def recorded(family, method, tokens=10):
     inputs = inputs_for(family.model, family.processor, families.pictures(1), PROMPT)
     with method(family.model, processor=family.processor, readout=True) as session:
         session.generate(**inputs, max_new_tokens=tokens, do_sample=False)
-    tile = next(t for t in patches.split(family.view, inputs)[0] if t.whole)
+    tile = next(t for t in patch_layout.split(family.view, inputs)[0] if t.whole)
     return session.record, tile.tokens
 
 

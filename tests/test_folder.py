@@ -18,7 +18,7 @@ from seesay.errors import InputError, MethodError
 from seesay.folder import ERROR_SCHEMA, Describing, Folder, describe_folder
 from seesay.grounding import Vocabulary
 from seesay.methods import FarSight
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 from seesay.vlm import VLM, load
 
 SHORT: Options = {"max_new_tokens": 6}

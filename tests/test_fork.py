@@ -18,12 +18,12 @@ from transformers import (
 import families
 from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, images, off, precise
-from seesay.engine.compaction import CompactedLayer, Kept
-from seesay.engine.fork import Fork
+from seesay.engine.kv_cache import CompactedLayer, Kept
 from seesay.engine.method import Stack
+from seesay.engine.prefix import Fork
 from seesay.errors import EngineError
 from seesay.methods import AGLA, EAH, AttentionLens, FarSight, VASparse
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 FAMILY = pytest.mark.parametrize("name", [*families.FAMILIES, "blip-2"])
 

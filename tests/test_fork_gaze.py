@@ -11,12 +11,12 @@ from transformers import AttentionInterface, AttentionMaskInterface
 import families
 from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, images, precise
-from seesay.engine.fork import Fork
 from seesay.engine.gaze import gazing
-from seesay.engine.record import middle_layers
+from seesay.engine.prefix import Fork
+from seesay.engine.readout import middle_layers
 from seesay.errors import EngineError
 from seesay.methods import AttentionLens, FarSight
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
 

@@ -7,10 +7,10 @@ import pytest
 import families
 from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, off, precise
-from seesay.engine.fork import Fork
+from seesay.engine.prefix import Fork
 from seesay.errors import EngineError, InputError
 from seesay.methods import FarSight
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 
 def fork_of(texts=TEXTS, **kwargs):

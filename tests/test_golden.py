@@ -12,13 +12,11 @@ from safetensors import safe_open
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from seesay.engine.attention import Call, attend
+from seesay.engine.attention import Call, LayerPlan, attend, original_kernel, switched
+from seesay.engine.contrastive import folded
 from seesay.engine.method import Stack
-from seesay.engine.plan import LayerPlan
 from seesay.engine.readout import Readout
-from seesay.engine.run import ImageColumns, Run
-from seesay.engine.streams import folded
-from seesay.engine.switch import original_kernel, switched
+from seesay.engine.state import ImageColumns, Run
 from seesay.methods import AGLA, AttentionLens, FarSight
 from seesay.methods.farsight import sink_logits
 

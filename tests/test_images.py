@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from seesay.errors import InputError
-from seesay.images import open_image
+from seesay.models.images import open_image
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 

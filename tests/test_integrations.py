@@ -12,7 +12,7 @@ import pytest
 import families
 from seesay.errors import InputError, MethodError, ModelError
 from seesay.integrations.dialogues import Answering, Decoding, Turn
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
 SHORT = Decoding(max_new_tokens=10)

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "seesay"
 LAYERS = [
-    {"errors", "compat", "models", "loading", "processors", "patches", "sights", "images", "toy"},
+    {"errors", "models", "toy"},
     {"engine"},
     {"methods", "grounding", "show"},
     {"vlm", "asking", "answering", "looking", "seen", "pictures", "tracing", "watching"}

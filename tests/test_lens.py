@@ -8,12 +8,12 @@ import torch
 import families
 from seesay import asking
 from seesay.engine import Stack
-from seesay.engine.recording import with_text
+from seesay.engine.readout import with_text
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Vocabulary
 from seesay.lensing import lens
 from seesay.lensing.inside import look_inside
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
 WORDS = Vocabulary.of({word: [] for word in families._WORDS if word.isalpha()})

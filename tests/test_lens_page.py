@@ -17,9 +17,9 @@ from PIL import Image
 import families
 from browser import CHROMIUM, Browser
 from seesay.cli import run
+from seesay.models.image_geometry import WHOLE, Sight
 from seesay.show import lens_page, meaning, page
 from seesay.show.lensed import Crop, Lens, Viewed
-from seesay.sights import WHOLE, Sight
 
 EVIL = "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=1'>\"'&\x1b\x00"
 LAYERS, HEADS = 3, 2

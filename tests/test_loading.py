@@ -12,14 +12,14 @@ from typing import Any
 
 import huggingface_hub.errors as hub_errors
 import pytest
+import seesay.loading
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, LlamaConfig, LlamaForCausalLM
 
-import seesay.loading
 from families import ALL, batch_of_three
 from seesay.errors import InputError, ModelError
-from seesay.loading import load_model
+from seesay.models.loading import load_model
 
 Checkpoints = Callable[[str], Path]
 
@@ -58,7 +58,7 @@ def test_loading_says_nothing_and_restores_verbosity(checkpoints: Checkpoints) -
     folder = checkpoints("qwen2.5-vl")
     script = (
         "from transformers.utils import logging as l\n"
-        "from seesay.loading import load_model\n"
+        "from seesay.models.loading import load_model\n"
         "before = l.get_verbosity(), l.is_progress_bar_enabled()\n"
         f"load_model({str(folder)!r})\n"
         "assert before == (l.get_verbosity(), l.is_progress_bar_enabled())\n"

@@ -10,8 +10,8 @@ import torch
 
 import seesay
 from seesay import answering, asking, toy
+from seesay.models.image_geometry import sights
 from seesay.pictures import open_picture
-from seesay.sights import sights
 
 PICTURES = [f"toy:broken/{seed}" for seed in range(12)]
 SURE = "look-again(threshold=0.5, evidence=self-check)"
@@ -88,13 +88,13 @@ def test_where_nothing_is_asked_there_is_none(vlm, method):
 
 
 def test_where_the_patch_order_is_unknown_there_is_none_and_nothing_is_spent(vlm, monkeypatch):
-    from seesay.engine import fork
+    from seesay.engine import prefix
 
     def refuse(*_):
         raise AssertionError("a gaze that nobody can draw was taken")
 
     monkeypatch.setattr(answering, "sights", lambda view, inputs, images: [None] * len(images))
-    monkeypatch.setattr(fork, "gazing", refuse)
+    monkeypatch.setattr(prefix, "gazing", refuse)
     seen = vlm.describe(PICTURES[0], self_check=True)
     assert all("self_check" in m.scores and m.heatmap_again is None for m in seen.mentions)
 

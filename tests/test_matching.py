@@ -24,14 +24,14 @@ import families
 import oracles
 from families import CACHE
 from seesay.engine import parse
-from seesay.engine.run import Prompt
+from seesay.engine.state import Prompt
 from seesay.errors import EngineError, MethodError, ModelError
 from seesay.methods import AGLA
 from seesay.methods.agla import fused
 from seesay.methods.blip import gradcam, load_matcher, match, normalised
 from seesay.methods.matching import keep_mask, relevance_map, smoothed
 from seesay.methods.originals import painted_black, question
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILY = pytest.mark.parametrize("name", families.FAMILIES)

@@ -11,7 +11,7 @@ import oracles
 from seesay.engine import Stack, parse
 from seesay.errors import MethodError
 from seesay.methods import AGLA, EAH, REGISTRY, AttentionLens, FarSight, published
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 WRITTEN = [
     "plain",

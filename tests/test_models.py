@@ -21,7 +21,7 @@ from transformers import (
 
 from families import HEADS, HIDDEN, LAYERS, VOCABULARY
 from seesay.errors import InputError, ModelError
-from seesay.models import ModelView, _image_token_ids, refuse_unsupported
+from seesay.models.view import ModelView, _image_token_ids, refuse_unsupported
 
 
 def test_parts(any_family: Any) -> None:

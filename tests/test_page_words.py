@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 from seesay.grounding import Mention, scores
+from seesay.models.image_geometry import WHOLE, Sight
 from seesay.show import meaning, page
 from seesay.show.account import Account, Panel
 from seesay.show.cards import first_choice, shown
 from seesay.show.curve import curve
 from seesay.show.heat import Ground, heat
-from seesay.sights import WHOLE, Sight
 
 TEXT = "A fork and a spoon."
 SCORES = {"logprob": math.log(0.25), "entropy": math.log(6), "svar": 1.5, "position": 0.0}

@@ -9,7 +9,7 @@ import families
 import oracles
 from seesay.engine import Method
 from seesay.methods import AttentionLens, FarSight
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 STEPS = 5
 GREEDY = {

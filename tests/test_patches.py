@@ -13,7 +13,7 @@ from PIL import Image
 from families import inputs as make_inputs
 from families import pictures
 from seesay.errors import InputError, ModelError
-from seesay.patches import assemble, black, run_length, split
+from seesay.models.patch_layout import assemble, black, run_length, split
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import torch
 import families
 import oracles
 from families import CACHE
-from seesay import patches
 from seesay.engine import parse
 from seesay.errors import EngineError, MethodError
 from seesay.methods import AGLA, PAI, VCD
 from seesay.methods.vcd import kept_signal, noised
-from seesay.models import ModelView
+from seesay.models import patch_layout
+from seesay.models.view import ModelView
 
 FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
 RECORD = {"return_dict_in_generate": True, "output_logits": True, "do_sample": False}
@@ -77,7 +77,9 @@ def test_noise_has_its_size_and_leaves_padding_alone(name):
     changed = {**batch, **given[VCD(noise_step=1000)]}
     signal = kept_signal(1000)
     noise = []
-    for before, after in zip(patches.split(view, batch), patches.split(view, changed), strict=True):
+    for before, after in zip(
+        patch_layout.split(view, batch), patch_layout.split(view, changed), strict=True
+    ):
         for tile, other in zip(before, after, strict=True):
             top, left, bottom, right = tile.box
             rest = other.pixels - signal**0.5 * tile.pixels

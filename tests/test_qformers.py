@@ -11,10 +11,10 @@ import oracles
 from families import CACHE, one_by_one
 from seesay import load
 from seesay.engine import parse
-from seesay.engine.fork import Fork
+from seesay.engine.prefix import Fork
 from seesay.errors import EngineError, InputError, ModelError
-from seesay.models import ModelView, refuse_unsupported
-from seesay.processors import chat_prompt
+from seesay.models.processors import chat_prompt
+from seesay.models.view import ModelView, refuse_unsupported
 
 FAMILY = pytest.mark.parametrize("name", families.Q_FORMERS)
 GREEDY = {"max_new_tokens": 6, "do_sample": False}

@@ -9,7 +9,7 @@ import families
 import oracles
 from seesay.engine import Stack
 from seesay.methods import AGLA, AttentionLens, FarSight
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 FAMILY = pytest.mark.parametrize("name", families.ALL)
 

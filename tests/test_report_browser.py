@@ -12,10 +12,10 @@ from PIL import Image
 import seesay
 from browser import CHROMIUM, Browser
 from seesay.grounding import Mention
+from seesay.models.image_geometry import Sight
 from seesay.seen import report
 from seesay.show import meaning, page
 from seesay.show.account import Account, Panel
-from seesay.sights import Sight
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 

@@ -13,8 +13,8 @@ from PIL import Image
 import families
 from forks import batch_of, precise
 from seesay import asking, load, toy
-from seesay.engine.fork import Fork
 from seesay.engine.method import Stack
+from seesay.engine.prefix import Fork
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding.exam import Exam, can_answer
 from seesay.grounding.questions import attribute, count, presence, with_article

@@ -14,7 +14,7 @@ from families import CACHE, one_by_one
 from seesay.engine import Method
 from seesay.errors import EngineError, InputError, MethodError, ModelError
 from seesay.methods import AGLA, AttentionLens, FarSight
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 METHODS = [
     AttentionLens(alpha=0.6, layers=(0, 3)),

@@ -11,10 +11,10 @@ from PIL import Image
 from transformers import CLIPImageProcessor, LlavaImageProcessor, SiglipImageProcessor
 
 import families
-from seesay import patches
 from seesay.asking import inputs_for
-from seesay.models import ModelView
-from seesay.sights import WHOLE, pixels, places, sights
+from seesay.models import patch_layout
+from seesay.models.image_geometry import WHOLE, pixels, places, sights
+from seesay.models.view import ModelView
 
 SIZES = [(400, 400), (640, 320), (240, 520), (333, 250), (37, 90)]
 
@@ -46,7 +46,7 @@ def crops_of(model, processor, size):
     view = ModelView.of(model, processor)
     picture = ramp(size)
     inputs = inputs_for(model, processor, [picture], "a dog ?")
-    (tiles,) = patches.split(view, inputs)
+    (tiles,) = patch_layout.split(view, inputs)
     return view, tiles, places(view, tiles, picture.size)
 
 
@@ -106,7 +106,7 @@ def test_sights_are_of_whole_pictures(family) -> None:
     shown = families.pictures(2)
     inputs = inputs_for(family.model, family.processor, shown, "a dog ?")
     for sight, tiles in zip(
-        sights(family.view, inputs, shown), patches.split(family.view, inputs), strict=True
+        sights(family.view, inputs, shown), patch_layout.split(family.view, inputs), strict=True
     ):
         assert sight is not None
         whole = next(tile for tile in tiles if tile.whole)

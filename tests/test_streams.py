@@ -7,9 +7,8 @@ import torch
 
 import families
 import oracles
-from seesay import patches
 from seesay.engine import Method, Stack
-from seesay.engine.run import Prompt
+from seesay.engine.state import Prompt
 from seesay.errors import EngineError
 from seesay.methods import AGLA
 from seesay.methods.matching import (
@@ -19,7 +18,8 @@ from seesay.methods.matching import (
     match_by_attention,
     relevance_map,
 )
-from seesay.models import ModelView
+from seesay.models import patch_layout
+from seesay.models.view import ModelView
 
 FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
 RECORD = {"return_dict_in_generate": True, "output_logits": True, "do_sample": False}
@@ -72,8 +72,8 @@ def test_masked_pixels_blacken_the_least_relevant_share(name):
     prompt = Prompt(view, batch, columns)
     similarity = torch.tensor([0.6, 1.0, 0.0])
     changed = {**batch, **masked_pixels(prompt, Match(relevance, similarity))}
-    black = patches.black(view)
-    pictures = zip(patches.split(view, batch), patches.split(view, changed), strict=True)
+    black = patch_layout.black(view)
+    pictures = zip(patch_layout.split(view, batch), patch_layout.split(view, changed), strict=True)
     for (before, after), share in zip(pictures, (0.3, 0.5, 0.5, 0.0), strict=True):
         total = masked = 0
         for tile, other in zip(before, after, strict=True):

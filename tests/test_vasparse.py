@@ -12,8 +12,8 @@ import families
 import oracles
 from families import CACHE
 from seesay.engine import parse
-from seesay.engine.compaction import CompactedLayer
-from seesay.engine.streams import plausible
+from seesay.engine.contrastive import plausible
+from seesay.engine.kv_cache import CompactedLayer
 from seesay.errors import EngineError, MethodError
 from seesay.methods import AGLA, EAH, AttentionLens, FarSight, VASparse
 from seesay.methods.density_peaks import peak_score
@@ -26,7 +26,7 @@ from seesay.methods.vasparse import (
     penalty_weights,
     selection_score,
 )
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 from seesay.testing import check_method
 from test_golden import load
 from test_session import one_by_one

@@ -12,7 +12,7 @@ import oracles
 from seesay.engine import Method
 from seesay.errors import MethodError
 from seesay.methods import FarSight
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 FAMILY = pytest.mark.parametrize("name", families.ALL)
 GREEDY = {

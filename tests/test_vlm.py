@@ -10,13 +10,14 @@ import torch
 
 import families
 from seeing import SHORT, WORDS, vlm_of
-from seesay import patches, toy
+from seesay import toy
 from seesay.asking import inputs_for
 from seesay.engine import Stack, parse
 from seesay.errors import InputError
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.methods import REGISTRY
-from seesay.models import ModelView
+from seesay.models import patch_layout
+from seesay.models.view import ModelView
 from seesay.toy.build import build_processor, build_tokenizer
 from seesay.vlm import PROMPT, VLM
 
@@ -65,7 +66,7 @@ def test_a_heat_map_lies_on_the_patch_grid(family) -> None:
     picture = families.pictures(1)[0]
     seen = vlm_of(family).describe(picture, **SHORT)
     inputs = inputs_for(family.model, family.processor, [picture], PROMPT)
-    tile = next(t for t in patches.split(ModelView.of(family.model), inputs)[0] if t.whole)
+    tile = next(t for t in patch_layout.split(ModelView.of(family.model), inputs)[0] if t.whole)
     for mention in seen.mentions:
         assert mention.heatmap is not None
         assert mention.heatmap.shape == tile.grid

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seesay.errors import EngineError, InputError, MethodError, ModelError, SeesayError
     from seesay.grounding import Mention, Vocabulary
     from seesay.methods import AGLA, AttentionLens, FarSight, Gate
-    from seesay.models import ModelView
+    from seesay.models.view import ModelView
     from seesay.seen import Seen
     from seesay.vlm import VLM, load
 

@@ -16,17 +16,17 @@ from torch import Tensor
 
 from seesay import asking, toy
 from seesay.asking import Asked
-from seesay.compat import versions
 from seesay.engine import Record, Session, Stack
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Reading, Vocabulary, read
 from seesay.grounding.reading import written
 from seesay.grounding.self_check import yes_no_tokens
 from seesay.looking import Revised, SecondLook, steps_of
+from seesay.models.compat import versions
+from seesay.models.image_geometry import sights
+from seesay.models.processors import answer_lead, chat_prompt
 from seesay.pictures import Opened
-from seesay.processors import answer_lead, chat_prompt
 from seesay.seen import Protocol, Seen
-from seesay.sights import sights
 
 if TYPE_CHECKING:
     from seesay.vlm import VLM

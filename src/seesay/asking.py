@@ -18,8 +18,8 @@ from seesay.engine import AnyMethod, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Mention, Vocabulary
 from seesay.grounding.scores import AGGREGATES, Aggregate
-from seesay.models import ModelView
-from seesay.processors import chat_prompt
+from seesay.models.processors import chat_prompt
+from seesay.models.view import ModelView
 
 OnToken = Callable[[int, int], None]  # (tokens so far, the most there can be)
 Follow = Callable[[Tensor], None]  # the new tokens so far, (rows, tokens)

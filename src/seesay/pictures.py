@@ -11,7 +11,7 @@ from PIL.Image import Image
 from seesay import toy
 from seesay.errors import InputError
 from seesay.grounding import Vocabulary
-from seesay.images import MAX_PIXELS, open_image
+from seesay.models.images import MAX_PIXELS, open_image
 from seesay.toy.world import Split
 
 Picture = Any  # a path, bytes, a PIL image, a drawn scene, or its name: see `open_picture`

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from seesay.engine.fork import Cost
+    from seesay.engine.prefix import Cost
     from seesay.grounding import Mention, Token
     from seesay.grounding.withheld import Withheld
+    from seesay.models.image_geometry import Sight
     from seesay.show.account import Account, Panel
-    from seesay.sights import Sight
 
 SCHEMA = "seesay.seen/1"
 

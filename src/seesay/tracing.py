@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seesay import answering, asking, patches
+from seesay import answering, asking
 from seesay.asking import Asked
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.method import ATTENTION_VERBS
@@ -24,7 +24,9 @@ from seesay.errors import MethodError, ModelError
 from seesay.grounding import Reading, read
 from seesay.grounding.scores import svar_layers
 from seesay.looking import steps_of
-from seesay.patches import Tile
+from seesay.models import patch_layout
+from seesay.models.image_geometry import pixels
+from seesay.models.patch_layout import Tile
 from seesay.pictures import Picture, open_picture
 from seesay.show.account import Account, Panel
 from seesay.show.traced import (
@@ -40,7 +42,6 @@ from seesay.show.traced import (
     Stream,
     Trace,
 )
-from seesay.sights import pixels
 from seesay.vlm import PROMPT, VLM
 from seesay.watching import Notes, Said, say, watched
 
@@ -287,7 +288,7 @@ def _gated(method: Stack, record: Record, reading: Reading) -> Gated | None:
 
 def _whole_tile(vlm: VLM, inputs: Mapping[str, Any]) -> Tile | None:
     try:
-        pictures = patches.split(vlm.view, inputs)
+        pictures = patch_layout.split(vlm.view, inputs)
     except ModelError:  # a family whose patch order is not known: all else is shown
         return None
     return next((tile for tiles in pictures for tile in tiles if tile.whole), None)

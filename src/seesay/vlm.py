@@ -32,8 +32,8 @@ from seesay.grounding.details import (
 )
 from seesay.grounding.exam import Exam, can_answer
 from seesay.grounding.risk import UNCALIBRATED
-from seesay.loading import load_model
-from seesay.models import ModelView
+from seesay.models.loading import load_model
+from seesay.models.view import ModelView
 from seesay.pictures import Picture, open_picture
 from seesay.seen import Seen
 

@@ -20,10 +20,9 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from seesay import asking
 from seesay.asking import Asked
 from seesay.engine import AnyMethod, Method, Record, Stack
-from seesay.engine.attention import Call
-from seesay.engine.compaction import CompactedLayer
-from seesay.engine.kernel import block_mask, masked, scores_of
-from seesay.engine.run import Prompt, Run
+from seesay.engine.attention import Call, block_mask, masked, scores_of
+from seesay.engine.kv_cache import CompactedLayer
+from seesay.engine.state import Prompt, Run
 from seesay.errors import EngineError
 from seesay.show.traced import Cache
 from seesay.vlm import VLM

@@ -18,7 +18,7 @@ from seesay.errors import SeesayError
 
 if TYPE_CHECKING:
     from seesay.engine import Method
-    from seesay.models import ModelView
+    from seesay.models.view import ModelView
     from seesay.vlm import VLM
 
 
@@ -28,7 +28,7 @@ def methods(
     debug: options.Debug = False,
 ) -> None:
     """List the methods and what they serve, or the fields of one; with --model, its settings."""
-    from seesay.engine.parsing import load_installed, method_class
+    from seesay.engine.spec import load_installed, method_class
     from seesay.methods import REGISTRY
 
     load_installed()
@@ -153,7 +153,7 @@ def _default(field: Any) -> str:
 def _environment() -> Iterator[tuple[str, str]]:
     import torch
 
-    from seesay.compat import TESTED, untested, versions
+    from seesay.models.compat import TESTED, untested, versions
 
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     for name, number in versions().items():

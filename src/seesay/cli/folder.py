@@ -61,7 +61,7 @@ def describe_folder(
     """
     from seesay.asking import Asked
     from seesay.folder import Describing, Folder, RowFile
-    from seesay.images import MAX_PIXELS
+    from seesay.models.images import MAX_PIXELS
     from seesay.vlm import PROMPT
 
     prompt: str = asked.pop("prompt", PROMPT)

@@ -23,10 +23,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seesay.engine.method import REGISTRY, AnyMethod, Method, Stack
-from seesay.engine.parsing import parse
+from seesay.engine.spec import parse
 
 if TYPE_CHECKING:
-    from seesay.engine.record import Record
+    from seesay.engine.readout import Record
     from seesay.engine.session import Session
 
 __all__ = ["REGISTRY", "AnyMethod", "Method", "Record", "Session", "Stack", "parse"]
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
 
         return Session
     if name == "Record":
-        from seesay.engine.record import Record
+        from seesay.engine.readout import Record
 
         return Record
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,22 +3,37 @@
 Layers that no method touches go to the original kernel untouched. At decode the single row is
 computed in plain torch: scores, bias, sink and readout come from that one row. At prefill the
 original kernel runs and only the last row is done again. Shapes and masks are those of `kernel`.
+
+The arithmetic of attention in plain torch: one row, blocks of rows, and a sink for all rows.
+
+Shapes, throughout: (batch, heads, queries, head_dim) for queries, (batch, kv_heads, columns,
+head_dim) for keys and values; heads are a multiple of kv_heads and stay packed in groups, never
+repeated, in everything that runs once a token. Masks are None, boolean (True = may attend) or
+additive, and broadcast to (batch, heads, queries, columns).
+
+Which attention function a decoder runs on: switching it, and putting it back.
+
+Which methods act in which layer.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from seesay.compat import Kernel
-from seesay.engine.compaction import CompactedLayer, LastRow
-from seesay.engine.kernel import attend_with_sink, block_mask, masked, mix, precise, scores_of
-from seesay.engine.plan import LayerPlan
-from seesay.engine.run import ImageColumns, Run
+from seesay.engine.kv_cache import CompactedLayer, LastRow
+from seesay.engine.method import ATTENTION_VERBS, Method, Stack
+from seesay.engine.state import ImageColumns, Run
+from seesay.errors import MethodError
+from seesay.models.compat import Kernel, attention_function, implementation, registered
+from seesay.models.view import ModelView
 
 # A sink this low holds no mass, and still is a finite number in half precision.
 _NO_SINK = -1e3
@@ -211,3 +226,200 @@ def _compacted(call: Call) -> CompactedLayer | None:
     layers = getattr(call.run.cache, "layers", ())
     layer = layers[call.layer] if call.layer < len(layers) else None
     return layer if isinstance(layer, CompactedLayer) else None
+
+
+def scores_of(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """q·k·scaling, (batch, heads, queries, columns) in float32 or better; groups stay packed."""
+    batch, heads, queries, dim = query.shape
+    packed = query.reshape(batch, key.shape[1], -1, dim)  # (batch, kv_heads, group × queries, dim)
+    scores = precise(torch.matmul(packed, key.transpose(-1, -2))) * scaling
+    return scores.view(batch, heads, queries, -1)
+
+
+def block_mask(mask: Tensor | None, block: range, start: int, key: Tensor) -> Tensor:
+    """The mask of some query rows; the causal one where `mask` is None.
+
+    Args:
+        block: query indices; query 0 stands at column `start`.
+    """
+    if mask is not None:
+        return mask[:, :, block.start : block.stop]
+    columns = torch.arange(key.shape[2], device=key.device)
+    at = torch.arange(block.start, block.stop, device=key.device) + start
+    return (columns <= at[:, None])[None, None]
+
+
+def precise(values: Tensor) -> Tensor:
+    """`values` in float32, or as they are if they are float64."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def mix(weights: Tensor, value: Tensor) -> Tensor:
+    """weights (batch, heads, columns) · value → (batch, 1, heads, head_dim)."""
+    batch, heads, columns = weights.shape
+    packed = weights.to(value.dtype).view(batch, value.shape[1], -1, columns)
+    return torch.matmul(packed, value).view(batch, 1, heads, -1)
+
+
+def masked(scores: Tensor, mask: Tensor) -> Tensor:
+    if mask.dtype == torch.bool:
+        return scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return scores + mask
+
+
+def attend_with_sink(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, sink: Tensor
+) -> Tensor:
+    """All rows with one more softmax entry of value zero; (batch, queries, heads, head_dim).
+
+    The sink is a key at column 0 that is zero but for one spare feature dimension, in which each
+    query carries its own sink logit: the usual fused kernel runs and no n×n mask is made. Without
+    a mask a dummy first query keeps the causal triangle aligned.
+    """
+    batch, heads, queries, dim = query.shape
+    causal = mask is None
+    logits = sink.expand(batch, heads, queries).to(query.dtype)
+    # Eight spare dimensions, not one: fused kernels want head sizes that are multiples of eight.
+    query = functional.pad(query, (0, 8))
+    query[..., dim] = logits / scaling
+    key = functional.pad(key, (0, 8, 1, 0))
+    key[:, :, 0, dim] = 1
+    value = functional.pad(value, (0, 8, 1, 0))
+    if causal:
+        query = functional.pad(query, (0, 0, 1, 0))
+    groups = heads // key.shape[1]
+    if groups > 1 and not causal:
+        key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
+    out = functional.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=None if mask is None else _with_open_column(mask),
+        scale=scaling,
+        is_causal=causal,
+        enable_gqa=groups > 1 and causal,
+    )
+    return out[:, :, int(causal) :, :dim].transpose(1, 2).contiguous()
+
+
+def mass_on(
+    columns: Tensor, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float
+) -> Tensor:
+    """The attention that each row pays to some columns, (batch, heads, queries) float32.
+
+    The usual fused kernel runs with these columns as values, so no n×n map is made.
+
+    Args:
+        columns: (1 or batch, 1 or kv_heads, columns), 1 on these columns and 0 elsewhere.
+    """
+    groups = query.shape[1] // key.shape[1]
+    value = torch.zeros_like(key)
+    value[..., 0] = columns.to(key.dtype)
+    if groups > 1 and mask is not None:
+        key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
+    out = functional.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        scale=scaling,
+        is_causal=mask is None,
+        enable_gqa=groups > 1 and mask is None,
+    )
+    return precise(out[..., 0]).nan_to_num(0.0)  # rows of padding may attend to nothing
+
+
+def _with_open_column(mask: Tensor) -> Tensor:
+    """`mask` with a first column that every row may attend to."""
+    return functional.pad(mask, (1, 0), value=True if mask.dtype == torch.bool else 0.0)
+
+
+@contextmanager
+def switched(decoder: Any, name: str, attend: Kernel) -> Iterator[None]:
+    """Run `decoder` on the attention function `attend`, and put everything back on the way out."""
+    before = implementation(decoder)
+    with registered(name, attend, masks="eager" if before == "eager" else "sdpa"):
+        try:
+            decoder.set_attn_implementation(name)
+            yield
+        finally:
+            decoder.set_attn_implementation(before)
+
+
+@contextmanager
+def shadowed(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """`owner.name` is `value` inside the block, on this one instance."""
+    own, before = name in vars(owner), vars(owner).get(name)
+    vars(owner)[name] = value
+    try:
+        yield
+    finally:
+        if own:
+            vars(owner)[name] = before
+        else:
+            vars(owner).pop(name, None)
+
+
+def original_kernel(decoder: Any) -> Kernel:
+    """The kernel that `decoder` uses now, for layers that nothing touches.
+
+    Flash kernels take masks of another form; under a session their place is taken by torch's
+    scaled_dot_product_attention, which picks a flash kernel itself where it can.
+    """
+    if implementation(decoder) != "eager":
+        return attention_function("sdpa")
+
+    def eager(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
+        home = sys.modules[type(module).__module__]
+        return home.eager_attention_forward(module, *args, **kwargs)  # type: ignore[no-any-return]
+
+    return eager
+
+
+def current_kernel(decoder: Any) -> Kernel:
+    """As `original_kernel`, but a session's own function in a session, which may stand aside."""
+    name = implementation(decoder)
+    return attention_function(name) if name.startswith("seesay-") else original_kernel(decoder)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """The methods that act in one layer, by verb, and whether the layer is read out."""
+
+    rewrite_qk: tuple[Method, ...] = ()
+    key_scale: tuple[Method, ...] = ()
+    score_bias: tuple[Method, ...] = ()
+    sink_logmass: tuple[Method, ...] = ()
+    compact: tuple[Method, ...] = ()
+    readout: bool = False
+
+    @property
+    def changes_row(self) -> bool:
+        """Whether any verb changes a single row; `rewrite_qk` acts while the prompt is read."""
+        return bool(self.key_scale or self.score_bias or self.sink_logmass)
+
+
+def plan_layers(view: ModelView, stack: Stack, readout: bool) -> dict[int, LayerPlan]:
+    """Which methods act in which layer; layers that stand in no plan are left alone."""
+    plans: dict[int, dict[str, list[Method]]] = {}
+    for method in stack.parts:
+        verbs = [v for v in (*ATTENTION_VERBS, "compact") if method.overrides(v)]
+        if not method.active or not verbs:
+            continue
+        layers = method.acts_in(view)
+        outside = sorted(layer for layer in layers if not 0 <= layer < view.n_layers)
+        if outside:
+            raise MethodError(
+                f"{method}: layer {outside[-1]} is outside the model, whose decoder has layers 0 "
+                f"to {view.n_layers - 1}"
+            )
+        for layer in layers:
+            for verb in verbs:
+                plans.setdefault(layer, {}).setdefault(verb, []).append(method)
+    if readout:
+        for layer in range(view.n_layers):
+            plans.setdefault(layer, {})
+    return {
+        layer: LayerPlan(**{v: tuple(ms) for v, ms in verbs.items()}, readout=readout)
+        for layer, verbs in sorted(plans.items())
+    }

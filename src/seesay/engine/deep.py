@@ -20,8 +20,8 @@ from seesay.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seesay.engine.run import ImageColumns, Run
-    from seesay.models import ModelView
+    from seesay.engine.state import ImageColumns, Run
+    from seesay.models.view import ModelView
 
 _TOP = 5  # cosines a layer, arXiv 2604.04863
 _SHARE = 0.1  # of the patches, arXiv 2604.04863
@@ -172,7 +172,7 @@ def neighbours(view: ModelView, inputs: Mapping[str, Any], image: ImageColumns) 
 
     Patches touch within a crop only. None for a family whose patch order is not known.
     """
-    from seesay.engine.run import Prompt  # here: run imports nothing of the readout's
+    from seesay.engine.state import Prompt  # here: run imports nothing of the readout's
 
     try:
         pictures = Prompt(view, inputs, image.mask).pictures()

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from seesay.engine.method import Stack
-from seesay.engine.run import Run
-from seesay.models import ModelView
+from seesay.engine.state import Run
+from seesay.models.view import ModelView
 
 
 @contextmanager

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from seesay.engine.kernel import masked, scores_of
-from seesay.engine.record import middle_layers
-from seesay.engine.switch import current_kernel, switched
+from seesay.engine.attention import current_kernel, masked, scores_of, switched
+from seesay.engine.readout import middle_layers
 from seesay.errors import EngineError
 
 if TYPE_CHECKING:
-    from seesay.models import ModelView
+    from seesay.models.view import ModelView
 
 
 class Gaze:

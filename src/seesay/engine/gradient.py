@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seesay.compat import CACHE_NAMES
-from seesay.engine.kernel import block_mask, masked, scores_of
-from seesay.engine.switch import original_kernel, switched
-from seesay.models import ModelView
+from seesay.engine.attention import block_mask, masked, original_kernel, scores_of, switched
+from seesay.models.compat import CACHE_NAMES
+from seesay.models.view import ModelView
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from seesay.engine.attention import Call
-    from seesay.engine.compaction import Kept
-    from seesay.engine.run import Prompt, Run
+    from seesay.engine.kv_cache import Kept
     from seesay.engine.session import Session
-    from seesay.models import ModelView
+    from seesay.engine.state import Prompt, Run
+    from seesay.models.view import ModelView
 
 REGISTRY: dict[str, type[Method]] = {}
 """Every method class by its name, filled as method modules are imported."""

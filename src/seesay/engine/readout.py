@@ -1,24 +1,154 @@
-"""Takes what a generation computes, step by step, and gathers it for the sequences that won.
+"""What a generation leaves behind, or a text that the model was made to say.
+
+One decoding step of a readout: the rows that predicted, and what became of them.
+
+Takes what a generation computes, step by step, and gathers it for the sequences that won.
 
 Everything comes from rows that are computed anyway; nothing stores an n×n map. While the model
 runs, values are kept by decoding step and by row (beam); at the end they are gathered for the
 sequences that were returned, so scores follow the winning beam. A text that is only read, not
 generated, is one step whose rows are the text's tokens.
+
+Generations and readings with a readout: what comes of them is a `Record`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seesay.compat import broken
-from seesay.engine.deep import Deep
-from seesay.engine.record import Record, middle_layers
-from seesay.engine.run import ImageColumns
-from seesay.engine.step import Step, divergence
+from seesay.engine.deep import Deep, neighbours
+from seesay.engine.method import Stack
+from seesay.engine.state import ImageColumns, Run
+from seesay.errors import EngineError, InputError
+from seesay.models.compat import broken
+from seesay.models.view import ModelView
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was recorded, one row a returned sequence; float32 on the CPU, NaN after a text's end.
+
+    The row that *predicts* token t stands at index t; the token's own row, whose query it is, at
+    index t + 1. A text that was not cut ends with its end token, so its last word has both.
+
+    Attributes:
+        tokens: (sequences, tokens) the new tokens.
+        logprob: (sequences, tokens) log-probability of each token under the distribution it was
+            chosen from: after the fold, before temperature and other processors. −inf where the
+            plausibility cut had removed a token that was forced.
+        plain_logprob: the same under the model's own distribution.
+        entropy: (sequences, tokens) of the model's own distribution, in nats.
+        first: (sequences, vocabulary) log-probabilities that the first token was chosen from.
+        var: (sequences, tokens, layers, heads) VAR of Attention Lens (arXiv 2411.16724): the
+            attention that the row predicting the token pays to all image tokens, 0 to 1.
+        image_attention: (sequences, tokens, image tokens) what of it goes to each image token, in
+            the order of the prompt; mean over heads and over the middle layers (5 to 18 of 32, by
+            relative depth). NaN behind a prompt's last image token and under a compacted cache,
+            whose entries stand for no one token.
+        text_attention: (sequences, tokens) the attention that layer 0 pays to the tokens generated
+            before, mean over heads (PAS, arXiv 2511.11502). NaN under a compacted cache.
+        acted: (sequences, tokens) 1 where a gated method acted, 0 where the model was sure; None
+            without a gate.
+        disagreement: (sequences, tokens) Jensen-Shannon divergence of the plain distribution from
+            a second stream's, mean over streams, 0 to ln 2; None without a second stream.
+        dispersion: (sequences, tokens, layers, 2), only in a deep readout of a family whose patch
+            order is known: see `deep.dispersion`.
+        consistency: (sequences, tokens, layers) mean of the five largest cosines between the row's
+            hidden state and those of the image tokens (CGC, arXiv 2604.04863); deep only.
+        confidence: (sequences, tokens) internal confidence (arXiv 2410.02762): the largest
+            probability, over layers and image tokens, that the logit lens gives the token; deep
+            only.
+    """
+
+    tokens: Tensor
+    logprob: Tensor
+    plain_logprob: Tensor
+    entropy: Tensor
+    first: Tensor
+    var: Tensor
+    image_attention: Tensor
+    text_attention: Tensor
+    acted: Tensor | None = None
+    disagreement: Tensor | None = None
+    dispersion: Tensor | None = None
+    consistency: Tensor | None = None
+    confidence: Tensor | None = None
+
+
+def middle_layers(layers: int) -> range:
+    """The layers over which it is averaged where a row looks: 5 to 18 of 32, by relative depth."""
+    return range(5 * layers // 32, 18 * layers // 32 + 1)
+
+
+@dataclass
+class Step:
+    """Values of the rows that predicted.
+
+    Attributes:
+        values: (rows, ...) by the record's names.
+        plain, folded: (rows, vocabulary) log-probabilities; dropped once the tokens are known.
+        ends: (rows, 2, end tokens) plain and folded log-probability of ending here.
+        parents: (children,) the row that each row of the next step came from.
+        tokens: (children,) what each of them took.
+        chosen: (children, 2) plain and folded log-probability of that token.
+    """
+
+    values: dict[str, Tensor]
+    plain: Tensor
+    folded: Tensor
+    ends: Tensor
+    parents: Tensor | None = None
+    tokens: Tensor | None = None
+    chosen: Tensor | None = None
+
+    def settle(self, tokens: Tensor, beams: Tensor | None) -> None:
+        """The tokens that the rows chose are known: keep their values, drop the rest.
+
+        Args:
+            tokens: (children,).
+            beams: (children,) the row each one goes on from; None without beams.
+        """
+        parents = torch.arange(len(tokens)) if beams is None else beams
+        at = parents.to(tokens.device)
+        both = [part[at, tokens] for part in (self.plain, self.folded)]
+        self.chosen = torch.stack(both, -1).cpu()
+        self.parents, self.tokens = parents.cpu(), tokens.cpu()
+        self.plain = self.folded = self.plain.new_empty(0)
+
+    def logprobs(self, rows: Tensor, tokens: Tensor, ends: Tensor) -> Tensor:
+        """Plain and folded log-probability of `tokens` from `rows`; (sequences, 2).
+
+        Args:
+            rows, tokens: (sequences,).
+            ends: the ids that end a text.
+        """
+        if self.chosen is None:
+            plain, folded = (part.cpu()[rows, tokens] for part in (self.plain, self.folded))
+            return torch.stack([plain, folded], -1)
+        found = torch.full((len(rows), 2), math.nan)
+        if self.parents is not None and self.tokens is not None:
+            same = (self.parents == rows[:, None]) & (self.tokens == tokens[:, None])
+            child = same.int().argmax(1)
+            found = torch.where(same.any(1)[:, None], self.chosen[child], found)
+        if len(ends):
+            # A text that ends may never be fed back, so its last value was put aside at the time.
+            end = tokens[:, None] == ends
+            values = self.ends.cpu()[rows, :, end.int().argmax(1)]
+            found = torch.where((end.any(1) & found.isnan().all(1))[:, None], values, found)
+        return found
+
+
+def divergence(one: Tensor, other: Tensor) -> Tensor:
+    """Jensen-Shannon divergence in nats of log-probabilities (rows, vocabulary); (rows,)."""
+    middle = torch.logaddexp(one, other) - math.log(2)
+    parts = [(p.exp() * (p - middle)).nansum(-1) for p in (one, other)]
+    return (parts[0] + parts[1]) / 2
 
 
 class Readout:
@@ -267,3 +397,82 @@ class Readout:
             return None
         words = self.deep.words.cpu()
         return words[torch.zeros_like(rows) if self.rows > 1 else rows].gather(1, tokens)
+
+
+def generate(
+    run: Run, generate: Callable[..., Any], inputs: Mapping[str, Any], *, deep: bool
+) -> tuple[Any, Record]:
+    """What `generate(**inputs)` returns, and its record.
+
+    Args:
+        deep: whether hidden states are read too.
+    """
+    config = inputs.get("generation_config") or run.view.generation_config
+    wants_dict = inputs.get("return_dict_in_generate", config.return_dict_in_generate)
+    run.readout = _new_readout(run, inputs, deep=deep)
+    output = generate(**{**inputs, "return_dict_in_generate": True})
+    # Without input ids, generate returns the new tokens alone.
+    ids = inputs.get("input_ids")
+    new_tokens = output.sequences[:, 0 if ids is None else ids.shape[1] :]
+    record = run.readout.record(new_tokens, output.get("beam_indices"))
+    return output if wants_dict else output.sequences, record
+
+
+def read(run: Run, stack: Stack, inputs: Mapping[str, Any], tokens: Tensor, deep: bool) -> Record:
+    """A given text's record; see `Session.read`."""
+    _refuse_unreadable(stack, inputs, tokens, run.view)
+    run.readout = _new_readout(run, inputs, deep=deep, rows=len(tokens))
+    run.view.model(**with_text(inputs, tokens[:-1]), logits_to_keep=len(tokens))
+    return run.readout.record(tokens[None])
+
+
+def _new_readout(run: Run, inputs: Mapping[str, Any], *, deep: bool, rows: int = 1) -> Readout:
+    """An empty readout that knows which tokens end a text under these generation settings.
+
+    Args:
+        inputs: of generate.
+        deep: whether hidden states are read too.
+        rows: how many rows of a forward predict; see `Readout`.
+    """
+    view = run.view
+    config = inputs.get("generation_config") or view.generation_config
+    ends = inputs.get("eos_token_id", config.eos_token_id)
+    ids = [] if ends is None else torch.as_tensor(ends).flatten().tolist()
+    depths = Deep(view, neighbours(view, inputs, run.prompt)) if deep else None
+    shape = view.n_layers, view.n_heads
+    return Readout(*shape, ids, prompt=run.length, deep=depths, rows=rows)
+
+
+def _refuse_unreadable(
+    stack: Stack, inputs: Mapping[str, Any], tokens: Tensor, view: ModelView
+) -> None:
+    """Refuse what cannot be read in one forward; see `read`."""
+    if any(method.active for method in stack.parts):
+        raise EngineError(
+            f"{stack} acts on one new token at a time, and a given text is read in one forward; "
+            "read it with the plain model"
+        )
+    rows, prompt = inputs["input_ids"].shape
+    if rows != 1:
+        raise InputError(f"{rows} prompts, but one text is read behind one prompt at a time")
+    room = getattr(view.decoder.config, "max_position_embeddings", None)
+    if room is not None and prompt + len(tokens) > room:
+        raise InputError(
+            f"the text has {len(tokens)} tokens and its prompt {prompt}, the model takes {room} in "
+            "all; split the text into parts"
+        )
+
+
+def with_text(inputs: Mapping[str, Any], tokens: Tensor) -> dict[str, Any]:
+    """The inputs of one prompt with `tokens` (tokens,) of its answer behind it."""
+    ids: Tensor = inputs["input_ids"]
+    said = tokens[None].to(ids)
+    joined = {}
+    for name, value in inputs.items():
+        its_own = name.startswith("qformer_")  # another tokenizer's, of equal length by chance
+        if isinstance(value, Tensor) and value.shape == ids.shape and not its_own:
+            # What marks columns marks open text behind the prompt: nothing but the mask is 1.
+            more = torch.full_like(said, int(name == "attention_mask"), dtype=value.dtype)
+            value = torch.cat([value, said if name == "input_ids" else more], 1)
+        joined[name] = value
+    return joined

@@ -14,19 +14,16 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from seesay import compat
-from seesay.engine import embeddings, gate, recording, start, streams
-from seesay.engine.attention import Call, attend
-from seesay.engine.compaction import compact
+from seesay.engine import contrastive, embeddings, readout, recompute, state
+from seesay.engine.attention import Call, attend, original_kernel, plan_layers, shadowed, switched
 from seesay.engine.deep import watching
+from seesay.engine.kv_cache import compact, recounted
 from seesay.engine.method import Stack
-from seesay.engine.plan import plan_layers
-from seesay.engine.positions import recounted
-from seesay.engine.record import Record
-from seesay.engine.run import Run
-from seesay.engine.switch import original_kernel, shadowed, switched
+from seesay.engine.readout import Record
+from seesay.engine.state import Run
 from seesay.errors import EngineError
-from seesay.models import ModelView
+from seesay.models import compat
+from seesay.models.view import ModelView
 
 _OPEN: WeakKeyDictionary[nn.Module, Session] = WeakKeyDictionary()
 """The session that each model is in: the attention switch is one per model, so is a session."""
@@ -66,7 +63,7 @@ class Session:
         self.record: Record | None = None
         self._readout, self._deep = bool(readout), readout == "deep"
         self._plans = plan_layers(self.view, stack, self._readout)
-        self._gate = gate.gated_in_layers(stack)
+        self._gate = recompute.gated_in_layers(stack)
         self._sure_plans = self._plans
         if self._gate is not None:
             others = Stack(tuple(m for m in stack.parts if m is not self._gate))
@@ -120,14 +117,12 @@ class Session:
         """
         if inputs is not None:
             kwargs[self.view.model.main_input_name] = inputs
-        start.refuse_unfit(self.stack, kwargs, self._readout)
+        state.refuse_unfit(self.stack, kwargs, self._readout)
         self._generating = True
         try:
             run = self._begin(kwargs, compat.cache_in(kwargs))
             if self._readout:
-                output, self.record = recording.generate(
-                    run, self._generate, kwargs, deep=self._deep
-                )
+                output, self.record = readout.generate(run, self._generate, kwargs, deep=self._deep)
             else:
                 output = self._generate(**kwargs)
         finally:
@@ -153,7 +148,7 @@ class Session:
         self._generating = True
         try:
             run = self._begin(inputs, None)
-            self.record = recording.read(run, self.stack, inputs, tokens, self._deep)
+            self.record = readout.read(run, self.stack, inputs, tokens, self._deep)
         finally:
             self._generating = False
         return self.record
@@ -180,7 +175,7 @@ class Session:
         if not past:
             self._preparing = True
             try:
-                self.run = start.new_run(
+                self.run = state.new_run(
                     self.view, self.stack, inputs, self.images, self.image_columns
                 )
             finally:
@@ -191,7 +186,7 @@ class Session:
                 "columns are unknown; start the generation inside the session"
             )
         elif self._generating:
-            start.next_turn(self.run, self.stack, inputs, past)
+            state.next_turn(self.run, self.stack, inputs, past)
         return self.run
 
     # ---- each forward ----------------------------------------------------------------------
@@ -199,7 +194,7 @@ class Session:
     def _asked(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A bare forward of the whole model begins a run, or goes on with the one at hand."""
         if not self._preparing and not self._generating:
-            kwargs = start.named(model, args, kwargs)
+            kwargs = state.named(model, args, kwargs)
             self._begin(kwargs, compat.cache_in(kwargs))
 
     def _before(
@@ -207,12 +202,12 @@ class Session:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._preparing:
             return args, kwargs
-        kwargs = start.named(model, args, kwargs)
+        kwargs = state.named(model, args, kwargs)
         ids, cache = kwargs.get("input_ids"), compat.cache_in(kwargs)
         past, run = _length(cache), self.run
         self._reached = False
         if run is None or not (self._generating or not run.seen or (past and run.cache is cache)):
-            raise start.called_alone(self.view)
+            raise state.called_alone(self.view)
         tokens = ids if ids is not None else kwargs["inputs_embeds"]
         rows, seen = len(tokens), past + tokens.shape[1]
         if seen < run.length <= run.seen:
@@ -223,11 +218,11 @@ class Session:
             run.image = run.prompt.for_rows(rows, run.streams)
         run.cache = cache
         if run.streams > 1 or run.readout is not None or self._compacts:
-            streams.pair_cache(cache, run)
+            contrastive.pair_cache(cache, run)
         if run.readout is not None:
             run.readout.begin_forward(rows, ids if run.seen > run.length else None)
         if run.streams > 1:
-            kwargs = streams.doubled(kwargs, run)
+            kwargs = contrastive.doubled(kwargs, run)
         mask = kwargs.get("attention_mask")
         run.padding = mask if isinstance(mask, Tensor) and mask.dim() == 2 else None
         return (), kwargs
@@ -253,8 +248,8 @@ class Session:
         plain, *others = output.logits.split(run.rows)
         folded = plain
         if any(m.active and m.overrides("fold") for m in self.stack.parts):
-            output.logits = folded = streams.folded(output.logits, self.stack, run)
-            streams.narrow(output, run.rows)
+            output.logits = folded = contrastive.folded(output.logits, self.stack, run)
+            contrastive.narrow(output, run.rows)
         if run.readout is not None and run.seen >= run.length:
             run.readout.take_logits(plain, folded, run.acted, others)
         if self._compacts and run.cache is not None:
@@ -276,7 +271,7 @@ class Session:
 
         ids = kwargs.get("input_ids")
         queries = (kwargs["inputs_embeds"] if ids is None else ids).shape[1]
-        return gate.look_again(output, run, method.opens_below, queries, forward)
+        return recompute.look_again(output, run, method.opens_below, queries, forward)
 
     def _attend(
         self,

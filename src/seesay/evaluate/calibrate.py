@@ -14,10 +14,10 @@ from typing import Any
 
 from seesay import toy
 from seesay.asking import OnToken
-from seesay.compat import versions
 from seesay.errors import InputError
 from seesay.evaluate.fitting import ASKED, CHECKED, SINGLE, Case, fit, layer_range
 from seesay.grounding import Calibration, Vocabulary
+from seesay.models.compat import versions
 from seesay.pictures import Picture, open_picture
 from seesay.seen import Seen
 from seesay.toy.world import Split

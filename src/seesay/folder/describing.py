@@ -10,11 +10,11 @@ from typing import Any, Unpack
 
 from seesay import toy
 from seesay.asking import Asked, Options
-from seesay.engine.start import one_by_one
+from seesay.engine.state import one_by_one
 from seesay.errors import SeesayError
 from seesay.folder.listing import Folder, Stamp
 from seesay.folder.rows import ERROR_SCHEMA, LEFT_OPEN, Row, RowFile
-from seesay.images import MAX_PIXELS
+from seesay.models.images import MAX_PIXELS
 from seesay.pictures import Opened, open_picture
 from seesay.vlm import PROMPT, VLM
 

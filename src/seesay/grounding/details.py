@@ -22,7 +22,7 @@ from seesay.grounding.inquiry import Inquiry, shares
 if TYPE_CHECKING:
     from seesay.grounding.risk import Mention
     from seesay.grounding.self_check import Encode
-    from seesay.models import ModelView
+    from seesay.models.view import ModelView
 
 Kind = Literal["attribute", "count"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -171,7 +171,7 @@ def examine(
     Raises:
         EngineError, ModelError: see `exam.can_answer`.
     """
-    from seesay.engine.fork import Fork
+    from seesay.engine.prefix import Fork
 
     sheet = _colors(pictures) if kind == "attribute" else _counts(pictures)
     scenes = [scene for scene, _ in sheet]

@@ -13,8 +13,8 @@ from seesay.grounding.self_check import Encode, ask_yes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from seesay.engine.fork import Fork
-    from seesay.models import ModelView
+    from seesay.engine.prefix import Fork
+    from seesay.models.view import ModelView
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Exam:
         EngineError: a family whose answers from a forked cache are not those of the whole prompt.
         ModelError: a tokenizer without tokens for yes and no, or no chat template.
     """
-    from seesay.engine.branching import PROMPT_BOUND
-    from seesay.engine.fork import Fork
+    from seesay.engine.prefix import PROMPT_BOUND, Fork
 
     if view.reads_prompt:
         return Exam(0, math.nan, math.nan, math.nan, barred=PROMPT_BOUND)

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from seesay.grounding.self_check import ask
-from seesay.processors import answer_lead, chat_prompt
+from seesay.models.processors import answer_lead, chat_prompt
 
 if TYPE_CHECKING:
-    from seesay.engine.fork import Fork
+    from seesay.engine.prefix import Fork
 
 Ids: TypeAlias = tuple[int, ...]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from seesay.engine.fork import Fork
+    from seesay.engine.prefix import Fork
 
 Encode = Callable[[Sequence["Image"], str], Mapping[str, Any]]
 """What the model takes for one prompt about each of some pictures: ``inputs_for`` of a model."""

@@ -17,7 +17,7 @@ from PIL.Image import Image
 from seesay import asking
 from seesay.asking import Asked, method_of
 from seesay.engine import AnyMethod
-from seesay.engine.start import one_by_one
+from seesay.engine.state import one_by_one
 from seesay.errors import InputError, ModelError
 from seesay.vlm import VLM, load
 

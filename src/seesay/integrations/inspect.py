@@ -205,7 +205,7 @@ def _dialogue(messages: list[ChatMessage]) -> Dialogue:
 
 
 def _part(content: Any) -> str | Image:
-    from seesay.images import open_image
+    from seesay.models.images import open_image
 
     if content.type == "text":
         return str(content.text)

@@ -169,7 +169,7 @@ class Seesay(lmms):  # type: ignore[misc]  # lmms-eval is not there when types a
 
 
 def _part(content: dict[str, Any]) -> str | Image:
-    from seesay.images import open_image
+    from seesay.models.images import open_image
 
     if content["type"] == "text":
         return str(content["text"])

@@ -18,19 +18,19 @@ from torch import Tensor
 
 from seesay import asking
 from seesay.asking import Asked
-from seesay.compat import versions
 from seesay.engine import Stack
-from seesay.engine.recording import with_text
-from seesay.engine.run import Prompt, PromptPicture
+from seesay.engine.readout import with_text
+from seesay.engine.state import Prompt, PromptPicture
 from seesay.errors import InputError
 from seesay.grounding import Vocabulary, read
 from seesay.grounding.scores import svar_layers
 from seesay.lensing.choosing import choose
 from seesay.lensing.inside import Inside, look_inside
+from seesay.models.compat import versions
+from seesay.models.image_geometry import Sight, pixels, places
 from seesay.pictures import Opened, Picture, open_picture
 from seesay.show.lensed import Crop, Lens, Viewed
 from seesay.show.traced import Numbers
-from seesay.sights import Sight, pixels, places
 from seesay.vlm import PROMPT, VLM
 from seesay.watching import say
 

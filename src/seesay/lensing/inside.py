@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from seesay.engine import Method, Stack
-from seesay.engine.run import Run
+from seesay.engine.state import Run
 from seesay.errors import ModelError
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 _AT_ONCE = 64  # image tokens under the head at once
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seesay import toy
 from seesay.engine import Session
-from seesay.engine.fork import Cost, Fork
+from seesay.engine.prefix import Cost, Fork
 from seesay.errors import InputError
 from seesay.grounding import Calibration, Mention, Reading, Vocabulary
 from seesay.grounding.details import Form, Kind, by_yes_and_no, found
@@ -22,7 +22,7 @@ from seesay.grounding.questions import presence
 from seesay.grounding.reading import checked, on_grid
 from seesay.grounding.self_check import Answer, ask_yes
 from seesay.methods import LookAgain
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 
 class Checks:

@@ -10,7 +10,7 @@ from transformers import LogitsProcessorList
 
 from seesay.asking import Asked, Follow
 from seesay.engine import Record, Session, Stack
-from seesay.engine.fork import Cost
+from seesay.engine.prefix import Cost
 from seesay.errors import EngineError, InputError
 from seesay.grounding import Reading, Vocabulary
 from seesay.grounding.self_check import blurred

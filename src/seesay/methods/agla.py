@@ -26,8 +26,8 @@ from seesay.errors import nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seesay.engine.run import Prompt, Run
-    from seesay.models import ModelView
+    from seesay.engine.state import Prompt, Run
+    from seesay.models.view import ModelView
 
 MATCHERS = ("self", "blip")
 GEOMETRIES = ("original", "squashed")
@@ -89,10 +89,10 @@ class AGLA(Method):
         return replace(self, alpha=0.0)
 
     def settled(self, view: ModelView) -> AGLA:
-        from seesay import patches
+        from seesay.models import patch_layout
 
         if self.active and self.matcher == "self":
-            patches.refuse_unknown(view)
+            patch_layout.refuse_unknown(view)
         return self
 
     def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
@@ -124,6 +124,6 @@ def fused(plain: Tensor, own: Tensor, alpha: float, beta: float) -> Tensor:
     """
     import torch
 
-    from seesay.engine.streams import plausible
+    from seesay.engine.contrastive import plausible
 
     return plausible(plain + alpha * own, plain, torch.tensor(beta))

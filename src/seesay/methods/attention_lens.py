@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.models import ModelView
+    from seesay.models.view import ModelView
 
 # LLaVA-1.5-7B's, which serve where nothing is published.
 _ALPHA, _LAYERS, _DEPTH = 0.5, (5, 18), 32

@@ -32,7 +32,7 @@ from torch.nn import functional
 from transformers import AutoConfig, BlipForImageTextRetrieval, BlipProcessor
 
 from seesay.errors import ModelError
-from seesay.loading import FOREIGN_ERRORS, quiet
+from seesay.models.loading import FOREIGN_ERRORS, quiet
 
 _ENC = 30523  # [ENC] stands in the place of [CLS] where BLIP matches
 _TOKENS, _WORDS = 35, 50

@@ -65,7 +65,7 @@ def merged(x: Tensor, cluster_of: Tensor, clusters: int, *, summed: bool = False
 
     Returns (heads, clusters, dim).
     """
-    from seesay.engine.kernel import precise
+    from seesay.engine.attention import precise
 
     wide = precise(x)
     member = wide.new_zeros(*cluster_of.shape, clusters).scatter(-1, cluster_of[..., None], 1.0)

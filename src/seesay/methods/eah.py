@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.models import ModelView
+    from seesay.models.view import ModelView
 
 # Threshold for the image tokens of LLaVA-1.5, with which both presets were found.
 _THRESHOLDS = {"paper": 0.002, "published": 0.0008}

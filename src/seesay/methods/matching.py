@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seesay import patches
 from seesay.engine.gradient import attention_gradient
-from seesay.engine.run import Prompt
-from seesay.patches import Tile
+from seesay.engine.state import Prompt
+from seesay.models import patch_layout
+from seesay.models.patch_layout import Tile
 
 # σ, of the map's longer side: 7.68 on the published 384 × 384 map.
 _BLUR = 0.02
@@ -73,13 +73,13 @@ def masked_pixels(prompt: Prompt, match: Match) -> dict[str, Tensor]:
     Of each picture's pixels, the ``similarity / 2`` share with the lowest relevance is masked; a
     constant relevance masks nothing. The geometry stays that of the original.
     """
-    black = patches.black(prompt.view)
+    black = patch_layout.black(prompt.view)
     painted = []
     for picture in prompt.pictures():
         relevance = match.relevance[picture.row, picture.columns]
         keep = 1 - float(match.similarity[picture.row]) / 2
         painted.append(_painted(picture.tiles, relevance, keep, black))
-    return patches.assemble(prompt.view, prompt.inputs, painted)
+    return patch_layout.assemble(prompt.view, prompt.inputs, painted)
 
 
 def relevance_map(cells: Tensor, height: int, width: int, *, fade: bool = False) -> Tensor:

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from seesay.engine.run import Prompt
+from seesay.engine.state import Prompt
 from seesay.errors import EngineError, MethodError
-from seesay.images import open_image
 from seesay.methods.blip import load_matcher, match
 from seesay.methods.matching import keep_mask, relevance_map
+from seesay.models.images import open_image
 
 _TEXT_INPUTS = {
     "input_ids",

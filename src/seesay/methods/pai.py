@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.engine.run import Prompt, Run
-    from seesay.models import ModelView
+    from seesay.engine.state import Prompt, Run
+    from seesay.models.view import ModelView
 
 
 @dataclass(frozen=True, repr=False)

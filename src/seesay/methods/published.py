@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from seesay.models import ModelView
+    from seesay.models.view import ModelView
 
 
 class Published(NamedTuple):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from seesay.engine import Method
     from seesay.engine.attention import Call
-    from seesay.engine.run import Run
+    from seesay.engine.state import Run
 
 LOOKED, RECEIVED = "vasparse: attention paid to the image", "vasparse: attention received"
 
@@ -83,7 +83,7 @@ def read_picture(raw: Raw, embeddings: Tensor, run: Run, masked: float, seed: in
 
 def head_logits(run: Run, embeddings: Tensor) -> Tensor:
     """Embeddings (..., hidden) put straight into the language-model head, float32 or better."""
-    from seesay.engine.kernel import precise
+    from seesay.engine.attention import precise
 
     weight = next(run.view.head.parameters())
     return precise(run.view.head(embeddings.to(weight.device, weight.dtype)))
@@ -113,7 +113,7 @@ def penalty_weights(received: Tensor, mask: Tensor | None = None) -> Tensor:
         received: (..., columns) the column sums.
         mask: additive or boolean (True = may attend), broadcasts to `received`.
     """
-    from seesay.engine.kernel import masked
+    from seesay.engine.attention import masked
 
     return (received if mask is None else masked(received, mask)).softmax(-1)
 
@@ -135,7 +135,7 @@ def penalty_factor(call: Call, beta: float) -> Tensor | None:
 
 def note_row(run: Run, layer: int, *, received: bool, looked: bool) -> None:
     """Note what the newest row paid to each entry, and to the picture as a whole."""
-    from seesay.engine.compaction import noted
+    from seesay.engine.kv_cache import noted
 
     last = run.last_rows[layer]
     weights = last.weights.detach()
@@ -154,8 +154,8 @@ def note_prompt(call: Call) -> None:
     """Note what each of the prompt's rows pays to the picture."""
     from torch.nn import functional
 
-    from seesay.engine.compaction import noted
-    from seesay.engine.kernel import mass_on
+    from seesay.engine.attention import mass_on
+    from seesay.engine.kv_cache import noted
 
     image, entries = call.image, call.key.shape[2]
     inside = image.weight

@@ -15,8 +15,8 @@ from seesay.methods.sparse_scores import LOOKED, raw_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seesay.engine.compaction import Kept
-    from seesay.engine.run import Run
+    from seesay.engine.kv_cache import Kept
+    from seesay.engine.state import Run
     from seesay.methods.vasparse import VASparse
 
 
@@ -81,8 +81,8 @@ def chosen_entries(
 
 def best_entries(method: VASparse, layer: int, run: Run) -> Kept | None:
     """The selection of a layer: what stays, and the entries that stand for the rest."""
-    from seesay.engine.compaction import Kept, entries_of, noted
-    from seesay.engine.kernel import scores_of
+    from seesay.engine.attention import scores_of
+    from seesay.engine.kv_cache import Kept, entries_of, noted
 
     cache, last = run.cache.layers[layer], run.last_rows[layer]
     origin, valid = entries_of(cache, run.padding)  # (rows, kv_heads, entries)
@@ -124,7 +124,7 @@ def oldest_as_one(method: VASparse, layer: int, run: Run) -> Kept | None:
 
     It is the first layer to hold `every` of them for each event so far, and `every` more.
     """
-    from seesay.engine.compaction import Kept, entries_of
+    from seesay.engine.kv_cache import Kept, entries_of
 
     cache, raw = run.cache.layers[layer], raw_of(method, run)
     number = cache.keys.shape[2] - run.length

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.engine.compaction import Kept
-    from seesay.engine.run import Run
-    from seesay.models import ModelView
+    from seesay.engine.kv_cache import Kept
+    from seesay.engine.state import Run
+    from seesay.models.view import ModelView
 
 _CHOICES = {
     "preset": ("paper", "published"),
@@ -162,7 +162,7 @@ class VASparse(Method):
         return range(first, last + 1) if self.penalises else ()
 
     def compact(self, layer: int, run: Run) -> Kept | None:
-        from seesay.engine.compaction import refuse_other_caches
+        from seesay.engine.kv_cache import refuse_other_caches
 
         if self.selects:
             refuse_other_caches(run.cache.layers[layer])

@@ -27,9 +27,9 @@ from seesay.engine import Method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seesay.engine.run import Prompt, Run
-    from seesay.models import ModelView
-    from seesay.patches import Tile
+    from seesay.engine.state import Prompt, Run
+    from seesay.models.patch_layout import Tile
+    from seesay.models.view import ModelView
 
 _STEPS = 1000
 
@@ -77,14 +77,14 @@ class VCD(Method):
         return replace(self, alpha=0.0)
 
     def settled(self, view: ModelView) -> VCD:
-        from seesay import patches
+        from seesay.models import patch_layout
 
         if self.active:
-            patches.refuse_unknown(view)
+            patch_layout.refuse_unknown(view)
         return self
 
     def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
-        from seesay import patches
+        from seesay.models import patch_layout
 
         if prompt.inputs.get("pixel_values") is None:
             return None  # a prompt without a picture has no second stream
@@ -92,7 +92,7 @@ class VCD(Method):
             _noised_tiles(picture.tiles, self.noise_step, self.seed + picture.index)
             for picture in prompt.pictures()
         ]
-        return patches.assemble(prompt.view, prompt.inputs, noised)
+        return patch_layout.assemble(prompt.view, prompt.inputs, noised)
 
     def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
         return None if own is None else self.alpha * (plain - own)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from seesay.grounding import Mention
     from seesay.grounding.details import Detail
     from seesay.grounding.withheld import Withheld
-    from seesay.sights import Sight
+    from seesay.models.image_geometry import Sight
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from seesay.sights import Box, Sight
+    from seesay.models.image_geometry import Box, Sight
 
 WIDTH = 1000.0
 

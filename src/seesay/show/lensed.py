@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seesay.grounding import Mention
+    from seesay.models.image_geometry import Sight
     from seesay.show.traced import Numbers
-    from seesay.sights import Sight
 
 SCHEMA = "seesay.lens/1"
 _DIGITS = 6

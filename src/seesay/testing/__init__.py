@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from seesay.engine import Method
-from seesay.loading import load_model
+from seesay.models.loading import load_model
 from seesay.testing import steps, texts
 from seesay.testing.contract import ContractError
 

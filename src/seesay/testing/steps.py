@@ -15,7 +15,7 @@ from seesay import toy
 from seesay.engine import REGISTRY, AnyMethod, Method, Stack, parse
 from seesay.engine.method import MODES
 from seesay.errors import EngineError, MethodError, SeesayError
-from seesay.processors import chat_prompt
+from seesay.models.processors import chat_prompt
 from seesay.testing.contract import ContractError
 
 PROMPTS = ("Please describe this image in detail.", "Is there a fork in the image?", "Describe.")

@@ -17,7 +17,7 @@ from seesay.errors import EngineError, MethodError
 from seesay.grounding import Vocabulary
 from seesay.grounding.details import KINDS, DetailExam
 from seesay.grounding.exam import Exam
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 from seesay.seen import Seen
 from seesay.testing.contract import ContractError
 from seesay.vlm import VLM

@@ -15,7 +15,7 @@ from seesay.evaluate.diagnose.content import Finding, Part, Told
 if TYPE_CHECKING:
     from seesay.engine import AnyMethod
     from seesay.evaluate.diagnose.reading import Batch, Taker
-    from seesay.models import ModelView
+    from seesay.models.view import ModelView
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ from seesay.evaluate.diagnose.reading import Batch, Taker, read
 from seesay.evaluate.diagnose.vision import stacked
 from seesay.evaluate.diagnose.wording import columns, layers
 from seesay.grounding.scores import svar_layers
+from seesay.models.image_geometry import sights
 from seesay.show import svg
-from seesay.sights import sights
 
 _MOST_HEADS = 8
 _ACROSS = 4

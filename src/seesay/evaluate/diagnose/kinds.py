@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seesay.errors import ModelError
 from seesay.evaluate.diagnose.reading import Batch
-from seesay.patches import Tile
+from seesay.models.patch_layout import Tile
 
 KINDS = (
     "beginning and other marks",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seesay.compat import versions
 from seesay.evaluate.diagnose.diagnosis import Evidence
 from seesay.evaluate.diagnose.figures import RESAMPLES
 from seesay.evaluate.diagnose.pictures import FIRST_SEED, TOY
 from seesay.evaluate.diagnose.store import finite
 from seesay.grounding import Vocabulary
+from seesay.models.compat import versions
 from seesay.vlm import BUNDLED, PROMPT, VLM
 
 PICTURES, ASKED_PICTURES = 200, 128

@@ -21,13 +21,12 @@ from torch import Tensor, nn
 
 from seesay import asking
 from seesay.engine import Method, Stack
-from seesay.engine.attention import Call
-from seesay.engine.kernel import block_mask, masked, scores_of
-from seesay.engine.run import Prompt
+from seesay.engine.attention import Call, block_mask, masked, scores_of
+from seesay.engine.state import Prompt
 from seesay.evaluate.diagnose.content import Told
 from seesay.lensing.inside import attention_of
 from seesay.methods.farsight import FarSight, sink_logit
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
 _ROWS = 64  # of a block: (pictures × heads × rows × columns) is all that is held of a layer's map

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from seesay.engine import AnyMethod
     from seesay.engine.attention import Call
-    from seesay.engine.compaction import Kept
-    from seesay.engine.run import Run
+    from seesay.engine.kv_cache import Kept
+    from seesay.engine.state import Run
 
 _RANKED_IN = 1  # FastV ranks in its second layer and prunes behind it
 _ONCE = 10**6  # tokens until VASparse would choose again
@@ -43,7 +43,7 @@ class Selection(Method):
         raise NotImplementedError
 
     def compact(self, layer: int, run: Run) -> Kept | None:
-        from seesay.engine.compaction import Kept, entries_of
+        from seesay.engine.kv_cache import Kept, entries_of
 
         if run.seen != run.length:
             return None

@@ -23,7 +23,7 @@ from seesay.evaluate.diagnose.figures import mean, mean_curve, too_few_pictures
 from seesay.evaluate.diagnose.reading import Batch, Taker
 from seesay.evaluate.diagnose.selections import selections
 from seesay.evaluate.diagnose.wording import columns, interval, layers, percent
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 KEPT = (0.75, 0.5, 0.35)
 

@@ -16,7 +16,7 @@ from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
 from seesay.evaluate.diagnose.figures import too_few_pictures
 from seesay.evaluate.diagnose.wording import columns
 from seesay.methods import AttentionLens
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 ALPHAS = (-0.3, -0.15, 0.0, 0.15, 0.3, 0.6, 1.0)
 

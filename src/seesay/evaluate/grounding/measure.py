@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seesay.asking import OnToken
-from seesay.engine.fork import Cost
+from seesay.engine.prefix import Cost
 from seesay.errors import InputError
 from seesay.evaluate import detection
 from seesay.evaluate.calibrate import Known, described

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 
-from seesay.compat import versions
 from seesay.errors import InputError
 from seesay.evaluate.look_again import cost, plot
 from seesay.evaluate.look_again.details import Details
@@ -32,6 +31,7 @@ from seesay.evaluate.look_again.runs import (
 from seesay.evaluate.look_again.split import SHOWN_ADD, Measured, measure
 from seesay.looking.looker import Looker
 from seesay.methods import LookAgain
+from seesay.models.compat import versions
 from seesay.vlm import PROMPT, VLM, load
 
 log = logging.getLogger("seesay.evaluate.look_again")

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from seesay.engine.fork import Fork
+from seesay.engine.prefix import Fork
 from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.detection import auroc
 from seesay.evaluate.look_again.runs import BATCH, Text

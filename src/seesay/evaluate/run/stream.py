@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.engine.compaction import Kept
-    from seesay.engine.run import Run
-    from seesay.models import ModelView
+    from seesay.engine.kv_cache import Kept
+    from seesay.engine.state import Run
+    from seesay.models.view import ModelView
 
 
 def has_stream(method: Method) -> bool:

@@ -29,8 +29,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from seesay.errors import InputError, ModelError, SeesayError, nearest
-from seesay.models import refuse_unsupported
-from seesay.processors import load_processor
+from seesay.models.processors import load_processor
+from seesay.models.view import refuse_unsupported
 
 
 def load_model(

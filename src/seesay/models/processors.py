@@ -11,8 +11,8 @@ from typing import Any
 from transformers import AutoProcessor
 from transformers.utils import is_torchvision_available
 
-from seesay.compat import ProcessorMixin, processor_of
 from seesay.errors import InputError, ModelError
+from seesay.models.compat import ProcessorMixin, processor_of
 
 
 def load_processor(source: str, config: Any, pinned: dict[str, Any]) -> Any:

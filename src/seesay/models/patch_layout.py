@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seesay.errors import InputError, ModelError
-from seesay.models import ModelView
+from seesay.models.view import ModelView
 
 # Letters in shape comments: T tiles, H and W pixels of a crop, h and w patches, m patches merged
 # along a side, p pixels along a patch's side.

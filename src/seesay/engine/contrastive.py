@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seesay.compat import CACHE_NAMES
-from seesay.engine.gate import doubtful
-from seesay.engine.kernel import precise
+from seesay.engine.attention import precise
+from seesay.engine.recompute import doubtful
 from seesay.errors import EngineError
+from seesay.models.compat import CACHE_NAMES
 
 if TYPE_CHECKING:
     from seesay.engine.method import Stack
-    from seesay.engine.run import Run
+    from seesay.engine.state import Run
 
 # Named per token or per row, never per image; everything else that is a tensor is image input.
 _POSITIONS = "position_ids"

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.compat import DynamicLayer
 from seesay.engine.method import ATTENTION_VERBS, Method, Stack
-from seesay.engine.run import Run
+from seesay.engine.state import Run
 from seesay.errors import EngineError
+from seesay.models.compat import DynamicLayer
 
 
 def doubtful(plain: Tensor, below: float) -> Tensor:

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seesay import compat
 from seesay.errors import InputError, ModelError
+from seesay.models import compat
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from seesay import patches
 from seesay.errors import ModelError
-from seesay.models import ModelView
-from seesay.patches import Tile
+from seesay.models import patch_layout
+from seesay.models.patch_layout import Tile
+from seesay.models.view import ModelView
 
 Box = tuple[float, float, float, float]
 Size = tuple[int, int]
@@ -54,7 +54,7 @@ def sights(
     Returns a Sight for each picture; None for each where the family's patch order is not known.
     """
     try:
-        split = patches.split(view, inputs)
+        split = patch_layout.split(view, inputs)
     except ModelError:
         return [None] * len(pictures)
     return [_whole(view, tiles, one.size) for tiles, one in zip(split, pictures, strict=True)]
