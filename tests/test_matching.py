@@ -28,8 +28,8 @@ from seesay.engine.state import Prompt
 from seesay.errors import EngineError, MethodError, ModelError
 from seesay.methods import AGLA
 from seesay.methods.agla import fused
-from seesay.methods.blip import gradcam, load_matcher, match, normalised
-from seesay.methods.matching import keep_mask, relevance_map, smoothed
+from seesay.methods.agla.blip import gradcam, load_matcher, match, normalised
+from seesay.methods.agla.matching import keep_mask, relevance_map, smoothed
 from seesay.methods.originals import painted_black, question
 from seesay.models.view import ModelView
 

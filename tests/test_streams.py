@@ -11,7 +11,7 @@ from seesay.engine import Method, Stack
 from seesay.engine.state import Prompt
 from seesay.errors import EngineError
 from seesay.methods import AGLA
-from seesay.methods.matching import (
+from seesay.methods.agla.matching import (
     Match,
     keep_mask,
     masked_pixels,

@@ -16,8 +16,6 @@ from seesay.engine.contrastive import plausible
 from seesay.engine.kv_cache import CompactedLayer
 from seesay.errors import EngineError, MethodError
 from seesay.methods import AGLA, EAH, AttentionLens, FarSight, VASparse
-from seesay.methods.density_peaks import peak_score
-from seesay.methods.sparse_scores import published_contrast
 from seesay.methods.vasparse import (
     chosen_entries,
     density_peaks,
@@ -26,6 +24,8 @@ from seesay.methods.vasparse import (
     penalty_weights,
     selection_score,
 )
+from seesay.methods.vasparse.scores import published_contrast
+from seesay.methods.vasparse.selection import peak_score
 from seesay.models.view import ModelView
 from seesay.testing import check_method
 from test_golden import load

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from seesay.engine.state import Prompt
 from seesay.errors import EngineError, MethodError
-from seesay.methods.blip import load_matcher, match
-from seesay.methods.matching import keep_mask, relevance_map
+from seesay.methods.agla.blip import load_matcher, match
+from seesay.methods.agla.matching import keep_mask, relevance_map
 from seesay.models.images import open_image
 
 _TEXT_INPUTS = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from seesay.engine import Method
 from seesay.methods import VASparse
-from seesay.methods.sparse_tokens import chosen_entries
+from seesay.methods.vasparse.selection import chosen_entries
 
 if TYPE_CHECKING:
     from torch import Tensor

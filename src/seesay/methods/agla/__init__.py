@@ -102,7 +102,7 @@ class AGLA(Method):
             from seesay.methods.originals import masked_inputs
 
             return masked_inputs(prompt, self.checkpoint, self.geometry)
-        from seesay.methods.matching import masked_pixels, match_by_attention
+        from seesay.methods.agla.matching import masked_pixels, match_by_attention
 
         return masked_pixels(prompt, match_by_attention(prompt))
 

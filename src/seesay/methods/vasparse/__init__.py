@@ -25,12 +25,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from seesay.engine import Method
 from seesay.errors import nearest
-from seesay.methods import sparse_scores, sparse_tokens
+from seesay.methods.vasparse import scores, selection
+from seesay.methods.vasparse.scores import kept_tokens, penalty_weights  # noqa: F401
 
 # The pure functions, to be found where the method is.
-from seesay.methods.density_peaks import density_peaks, merged  # noqa: F401
-from seesay.methods.sparse_scores import kept_tokens, penalty_weights  # noqa: F401
-from seesay.methods.sparse_tokens import chosen_entries, selection_score  # noqa: F401
+from seesay.methods.vasparse.selection import chosen_entries, density_peaks, merged, selection_score  # noqa: F401  # noqa: F401
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -169,31 +168,31 @@ class VASparse(Method):
         if run.seen < run.length:
             return None  # the prompt is not all there yet
         if self.preset == "published":
-            return sparse_tokens.oldest_as_one(self, layer, run) if self.selects else None
+            return selection.oldest_as_one(self, layer, run) if self.selects else None
         first, last = self.layers or (layer, layer)
         received = self.penalises and first <= layer <= last
-        sparse_scores.note_row(run, layer, received=received, looked=self.selects and self.lam > 0)
+        scores.note_row(run, layer, received=received, looked=self.selects and self.lam > 0)
         answered = run.seen - run.length
         due = answered % self.every == 0 and (answered > 0 or self.candidates == "all")
-        return sparse_tokens.best_entries(self, layer, run) if self.selects and due else None
+        return selection.best_entries(self, layer, run) if self.selects and due else None
 
     def key_scale(self, call: Call) -> Tensor | None:
         if not call.is_prefill:
-            return sparse_scores.penalty_factor(call, self.penalty)
+            return scores.penalty_factor(call, self.penalty)
         if self.selects and self.candidates == "all" and self.lam > 0:
-            sparse_scores.note_prompt(call)
+            scores.note_prompt(call)
         return None
 
     def read_embeddings(self, embeddings: Tensor, run: Run) -> None:
-        raw, own = sparse_scores.raw_of(self, run), embeddings[: run.rows]
+        raw, own = scores.raw_of(self, run), embeddings[: run.rows]
         if self.contrasts and self.preset == "published":
             raw.newest = own
         elif self.contrasts:
-            sparse_scores.read_picture(raw, own, run, self.masked, self.seed)
+            scores.read_picture(raw, own, run, self.masked, self.seed)
 
     def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
-        raw = sparse_scores.raw_of(self, run)
+        raw = scores.raw_of(self, run)
         if raw.newest is None:
-            return sparse_scores.raw_contrast(plain, raw, self.alpha)
-        base = sparse_scores.head_logits(run, raw.newest[:, -plain.shape[1] :])
-        return sparse_scores.published_contrast(base, base, self.alpha)
+            return scores.raw_contrast(plain, raw, self.alpha)
+        base = scores.head_logits(run, raw.newest[:, -plain.shape[1] :])
+        return scores.published_contrast(base, base, self.alpha)
