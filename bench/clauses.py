@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from seesay.grounding.clauses import leave_out, sentences
-from seesay.grounding.words import Vocabulary
+from seesay.grounding.vocabulary import Vocabulary
 
 DENSITIES = (0.1, 0.2, 0.3, 0.5)
 

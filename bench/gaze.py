@@ -19,7 +19,7 @@ import torch
 import seesay
 from seesay import toy
 from seesay.engine.prefix import Fork
-from seesay.grounding.reading import on_grid
+from seesay.grounding.scored_text import on_grid
 from seesay.grounding.self_check import ask
 from seesay.models.image_geometry import sights
 from seesay.toy.scenes import GRID, PATCH_SIZE

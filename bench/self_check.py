@@ -25,7 +25,7 @@ from seesay.engine.prefix import Cost, Fork
 from seesay.evaluate import detection
 from seesay.evaluate.fitting import Floats, area
 from seesay.grounding.questions import attribute, count
-from seesay.grounding.reading import decode
+from seesay.grounding.scored_text import decode
 from seesay.grounding.scores import tokens_of
 from seesay.grounding.self_check import ask, ask_yes, blurred, corrected, habit
 from seesay.vlm import PROMPT

@@ -6,7 +6,7 @@ import pytest
 
 from seesay.errors import InputError
 from seesay.grounding.clauses import leave_out, sentences
-from seesay.grounding.words import Vocabulary
+from seesay.grounding.vocabulary import Vocabulary
 
 COCO = Vocabulary.coco()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from seesay.grounding.clauses import leave_out
-from seesay.grounding.words import Vocabulary
+from seesay.grounding.vocabulary import Vocabulary
 
 COCO = Vocabulary.coco()
 

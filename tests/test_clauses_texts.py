@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seesay.grounding.clauses import Left, leave_out, sentences
-from seesay.grounding.words import Vocabulary, Word
+from seesay.grounding.vocabulary import Vocabulary, Word
 from seesay.toy import scene
 from seesay.toy.captions import caption, well_formed, well_formed_parts
 

@@ -17,7 +17,7 @@ from seesay.engine import Stack, parse
 from seesay.engine.readout import Readout
 from seesay.errors import EngineError, InputError, UntestedVersionWarning
 from seesay.grounding.risk import weigh
-from seesay.grounding.words import Word
+from seesay.grounding.vocabulary import Word
 from seesay.models import compat
 from test_calibration import calibration, logistic
 

@@ -14,8 +14,7 @@ from seesay import toy
 from seesay.engine.prefix import Fork
 from seesay.errors import MethodError, ModelError
 from seesay.grounding import Vocabulary
-from seesay.grounding.clauses import leave_words_out
-from seesay.grounding.details import (
+from seesay.grounding.attributes import (
     Detail,
     DetailExam,
     by_going_on,
@@ -23,7 +22,8 @@ from seesay.grounding.details import (
     examine,
     found,
 )
-from seesay.grounding.inquiry import Inquiry, shares
+from seesay.grounding.clauses import leave_words_out
+from seesay.grounding.forced_choice import Inquiry, shares
 from seesay.grounding.questions import attribute, count, existence
 from seesay.grounding.risk import Mention
 from seesay.methods import LookAgain, parse

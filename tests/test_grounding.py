@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerFast
 from seeing import calibration, logistic, record
 from seesay.errors import InputError
 from seesay.grounding import Vocabulary, Word, read
-from seesay.grounding.reading import checked, decode
 from seesay.grounding.risk import MARK_PROBABILITY, weigh
+from seesay.grounding.scored_text import checked, decode
 from seesay.grounding.scores import alignment, tokens_of
 
 COCO = Vocabulary.coco()

@@ -15,8 +15,8 @@ from seeing import vlm_of
 from seesay.engine import Stack, parse
 from seesay.errors import EngineError, InputError, MethodError, ModelError
 from seesay.grounding import Mention, Reading, Vocabulary
-from seesay.grounding.exam import Exam
-from seesay.grounding.reading import Token
+from seesay.grounding.qualification import Exam
+from seesay.grounding.scored_text import Token
 from seesay.looking.looker import Looker, negated
 from seesay.methods import LookAgain
 from seesay.toy.captions import well_formed_parts

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from seesay.errors import InputError
-from seesay.grounding.words import Vocabulary
-from seesay.grounding.words.nouns import _tagger
-from seesay.grounding.words.things import is_thing
+from seesay.grounding.vocabulary import Vocabulary
+from seesay.grounding.vocabulary.open_nouns import _tagger, is_thing
 
 DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

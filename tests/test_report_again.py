@@ -14,7 +14,7 @@ from PIL import Image
 import seesay
 from browser import CHROMIUM, Browser
 from seesay.grounding import Mention
-from seesay.grounding.withheld import Looked, Withheld
+from seesay.grounding.removed import Looked, Withheld
 from seesay.models.image_geometry import Sight
 from seesay.show import page
 from seesay.show.account import Account, Panel

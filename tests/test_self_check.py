@@ -16,10 +16,10 @@ from seesay import asking, load, toy
 from seesay.engine.method import Stack
 from seesay.engine.prefix import Fork
 from seesay.errors import EngineError, InputError, ModelError
-from seesay.grounding.exam import Exam, can_answer
+from seesay.grounding.qualification import Exam, can_answer
 from seesay.grounding.questions import attribute, count, presence, with_article
 from seesay.grounding.self_check import ask, ask_yes, blurred, corrected, habit, yes_no_tokens
-from seesay.grounding.words import Vocabulary
+from seesay.grounding.vocabulary import Vocabulary
 from seesay.vlm import PROMPT
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seesay.errors import InputError
-from seesay.grounding.words import Vocabulary, pluralized
+from seesay.grounding.vocabulary import Vocabulary, pluralized
 
 COCO = Vocabulary.coco()
 DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data"))

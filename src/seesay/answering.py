@@ -19,7 +19,7 @@ from seesay.asking import Asked
 from seesay.engine import Record, Session, Stack
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Reading, Vocabulary, read
-from seesay.grounding.reading import written
+from seesay.grounding.scored_text import written
 from seesay.grounding.self_check import yes_no_tokens
 from seesay.looking import Revised, SecondLook, steps_of
 from seesay.models.compat import versions

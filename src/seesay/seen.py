@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from seesay.engine.prefix import Cost
     from seesay.grounding import Mention, Token
-    from seesay.grounding.withheld import Withheld
+    from seesay.grounding.removed import Withheld
     from seesay.models.image_geometry import Sight
     from seesay.show.account import Account, Panel
 

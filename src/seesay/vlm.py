@@ -22,15 +22,8 @@ from seesay.asking import Asked, Options, method_of
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Calibration, Vocabulary
-from seesay.grounding.details import (
-    DetailExam,
-    Form,
-    Kind,
-    by_going_on,
-    by_yes_and_no,
-    examine,
-)
-from seesay.grounding.exam import Exam, can_answer
+from seesay.grounding.attributes import DetailExam, Form, Kind, by_going_on, by_yes_and_no, examine
+from seesay.grounding.qualification import Exam, can_answer
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.models.loading import load_model
 from seesay.models.view import ModelView

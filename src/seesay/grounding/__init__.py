@@ -2,8 +2,8 @@
 doubt them (`risk`)."""
 
 from seesay.grounding.calibration import Calibration
-from seesay.grounding.reading import Reading, Token, read
 from seesay.grounding.risk import Mention
-from seesay.grounding.words import Vocabulary, Word
+from seesay.grounding.scored_text import Reading, Token, read
+from seesay.grounding.vocabulary import Vocabulary, Word
 
 __all__ = ["Calibration", "Mention", "Reading", "Token", "Vocabulary", "Word", "read"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from seesay.errors import InputError
-from seesay.grounding.words import pluralized
+from seesay.grounding.vocabulary import pluralized
 
 NUMBERS: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

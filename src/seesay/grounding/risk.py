@@ -29,10 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seesay.grounding.calibration import Calibration, Logistic
-from seesay.grounding.words import Word
+from seesay.grounding.vocabulary import Word
 
 if TYPE_CHECKING:
-    from seesay.grounding.details import Detail
+    from seesay.grounding.attributes import Detail
 
 UNCALIBRATED = "uncalibrated: ranks within each text, not probabilities"
 MARK_PROBABILITY = 0.3

@@ -16,10 +16,10 @@ from seesay.engine import Session
 from seesay.engine.prefix import Cost, Fork
 from seesay.errors import InputError
 from seesay.grounding import Calibration, Mention, Reading, Vocabulary
-from seesay.grounding.details import Form, Kind, by_yes_and_no, found
-from seesay.grounding.inquiry import Inquiry, shares
+from seesay.grounding.attributes import Form, Kind, by_yes_and_no, found
+from seesay.grounding.forced_choice import Inquiry, shares
 from seesay.grounding.questions import presence
-from seesay.grounding.reading import checked, on_grid
+from seesay.grounding.scored_text import checked, on_grid
 from seesay.grounding.self_check import Answer, ask_yes
 from seesay.methods import LookAgain
 from seesay.models.view import ModelView

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import MethodError, ModelError
 from seesay.grounding import Calibration, Mention, Reading
+from seesay.grounding.attributes import Detail
 from seesay.grounding.clauses import Left, leave_out, leave_words_out, sentences
-from seesay.grounding.details import Detail
-from seesay.grounding.withheld import Looked, Withheld
+from seesay.grounding.removed import Looked, Withheld
 from seesay.methods.look_again import LookAgain
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from transformers import LogitsProcessor
 
 from seesay.grounding import Mention, Reading, Vocabulary
 from seesay.grounding.clauses import sentences
-from seesay.grounding.withheld import Withheld
+from seesay.grounding.removed import Withheld
 from seesay.looking.looker import Looker, sentence_at
 
 MOST_ROUNDS = 12

@@ -12,7 +12,7 @@ from seesay.asking import OnText
 from seesay.engine import Record, Session
 from seesay.grounding import Reading
 from seesay.grounding.clauses import sentences
-from seesay.grounding.reading import decode
+from seesay.grounding.scored_text import decode
 from seesay.looking.checks import Checks
 from seesay.looking.looker import Looker
 

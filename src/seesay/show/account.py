@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seesay.grounding import Mention
-    from seesay.grounding.details import Detail
-    from seesay.grounding.withheld import Withheld
+    from seesay.grounding.attributes import Detail
+    from seesay.grounding.removed import Withheld
     from seesay.models.image_geometry import Sight
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seesay.grounding import Mention
-from seesay.grounding.withheld import Withheld
+from seesay.grounding.removed import Withheld
 from seesay.show import meaning
 from seesay.show.account import Account, Panel, Piece, is_invented, pieces, repeats
 from seesay.show.curve import curve

@@ -12,7 +12,7 @@ from seesay.show.svg import paragraph, text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seesay.grounding.withheld import Withheld
+    from seesay.grounding.removed import Withheld
     from seesay.show.traced import Trace
 
 _MAP, _GAP, _MOST = 150, 24, 6

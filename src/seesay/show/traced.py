@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from seesay.grounding.withheld import Withheld
+    from seesay.grounding.removed import Withheld
     from seesay.show.account import Panel
 
     Numbers = NDArray[np.float64]

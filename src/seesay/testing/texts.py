@@ -15,8 +15,8 @@ from typing import Any
 from seesay.engine import REGISTRY, AnyMethod, Method, Stack, parse
 from seesay.errors import EngineError, MethodError
 from seesay.grounding import Vocabulary
-from seesay.grounding.details import KINDS, DetailExam
-from seesay.grounding.exam import Exam
+from seesay.grounding.attributes import KINDS, DetailExam
+from seesay.grounding.qualification import Exam
 from seesay.models.view import ModelView
 from seesay.seen import Seen
 from seesay.testing.contract import ContractError

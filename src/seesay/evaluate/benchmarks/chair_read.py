@@ -49,7 +49,7 @@ def read_nltk(text: str) -> list[Mention]:
 
 def read_clean(text: str) -> list[Mention]:
     """Objects by seesay's own vocabulary; the place is that of its first character."""
-    from seesay.grounding.words import Vocabulary
+    from seesay.grounding.vocabulary import Vocabulary
 
     return [
         Mention(text[word.start : word.end].lower(), word.name, word.start)

@@ -17,8 +17,8 @@ from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.detection import auroc
 from seesay.evaluate.look_again.runs import BATCH, Text
 from seesay.evaluate.statistics import Interval, interval, resampled
-from seesay.grounding.details import Detail
-from seesay.grounding.inquiry import shares
+from seesay.grounding.attributes import Detail
+from seesay.grounding.forced_choice import shares
 from seesay.methods import LookAgain
 from seesay.toy import Scene
 from seesay.vlm import PROMPT, VLM

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from seesay import toy
 from seesay.grounding import Mention, Reading
-from seesay.grounding.details import Detail
-from seesay.grounding.reading import Token
+from seesay.grounding.attributes import Detail
+from seesay.grounding.scored_text import Token
 from seesay.methods import parse
 from seesay.seen import Seen
 from seesay.toy.world import Split

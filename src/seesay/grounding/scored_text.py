@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seesay.grounding.calibration import Calibration
 from seesay.grounding.risk import Mention, weigh
 from seesay.grounding.scores import Aggregate, alignment, score_word, svar_layers, tokens_of
-from seesay.grounding.words import Vocabulary, Word
+from seesay.grounding.vocabulary import Vocabulary, Word
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,10 +17,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from seesay.grounding.words.vocabulary import pluralized
+from seesay.grounding.vocabulary.matching import pluralized
 
 if TYPE_CHECKING:
-    from seesay.grounding.words.vocabulary import Word
+    from seesay.grounding.vocabulary.matching import Word
 
 
 def misread(word: Word, text: str, words: list[Word]) -> bool:

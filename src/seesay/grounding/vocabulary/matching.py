@@ -76,7 +76,7 @@ class Vocabulary:
         Raises:
             InputError: a file that cannot be read, that names no class, or names something twice.
         """
-        from seesay.grounding.words.lists import read
+        from seesay.grounding.vocabulary.word_lists import read
 
         return Vocabulary.of(read(path), name=Path(path).stem)
 
@@ -101,7 +101,7 @@ class Vocabulary:
     @lru_cache
     def coco() -> Vocabulary:
         """The 80 classes of COCO with everyday synonyms."""
-        from seesay.grounding.words.coco import CLASSES, IGNORED, PHRASES, misread
+        from seesay.grounding.vocabulary.coco import CLASSES, IGNORED, PHRASES, misread
 
         surfaces = {**Vocabulary.of(CLASSES).surfaces, **PHRASES}
         return Vocabulary("coco", surfaces, IGNORED, misread)
@@ -123,7 +123,7 @@ class Vocabulary:
         Raises:
             InputError: the tagger is not installed.
         """
-        from seesay.grounding.words.nouns import OpenVocabulary
+        from seesay.grounding.vocabulary.open_nouns import OpenVocabulary
 
         return OpenVocabulary()
 

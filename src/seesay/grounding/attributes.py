@@ -17,7 +17,7 @@ from seesay.grounding import questions
 from seesay.grounding.clauses import sentences
 from seesay.grounding.clauses.phrases import joined, tag_at
 from seesay.grounding.clauses.tokens import Token, is_adjective, tokenize
-from seesay.grounding.inquiry import Inquiry, shares
+from seesay.grounding.forced_choice import Inquiry, shares
 
 if TYPE_CHECKING:
     from seesay.grounding.risk import Mention

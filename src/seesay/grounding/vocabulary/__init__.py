@@ -4,6 +4,6 @@
 `nouns` takes every noun that names a thing.
 """
 
-from seesay.grounding.words.vocabulary import Vocabulary, Word, pluralized
+from seesay.grounding.vocabulary.matching import Vocabulary, Word, pluralized
 
 __all__ = ["Vocabulary", "Word", "pluralized"]
