@@ -17,9 +17,9 @@ from seesay.errors import EngineError, InputError, MethodError, ModelError
 from seesay.grounding import Mention, Reading, Vocabulary
 from seesay.grounding.qualification import Exam
 from seesay.grounding.scored_text import Token
-from seesay.looking.looker import Looker, negated
 from seesay.methods import LookAgain
 from seesay.toy.captions import well_formed_parts
+from seesay.verification.policy import Looker, negated
 
 PICTURES = [f"toy:broken/{seed}" for seed in range(12)]
 SURE = "look-again(threshold=0.5, evidence=self-check)"

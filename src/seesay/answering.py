@@ -21,12 +21,12 @@ from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Reading, Vocabulary, read
 from seesay.grounding.scored_text import written
 from seesay.grounding.self_check import yes_no_tokens
-from seesay.looking import Revised, SecondLook, steps_of
 from seesay.models.compat import versions
 from seesay.models.image_geometry import sights
 from seesay.models.processors import answer_lead, chat_prompt
 from seesay.pictures import Opened
 from seesay.seen import Protocol, Seen
+from seesay.verification import Revised, SecondLook, steps_of
 
 if TYPE_CHECKING:
     from seesay.vlm import VLM

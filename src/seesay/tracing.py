@@ -23,7 +23,6 @@ from seesay.engine.method import ATTENTION_VERBS
 from seesay.errors import MethodError, ModelError
 from seesay.grounding import Reading, read
 from seesay.grounding.scores import svar_layers
-from seesay.looking import steps_of
 from seesay.models import patch_layout
 from seesay.models.image_geometry import pixels
 from seesay.models.patch_layout import Tile
@@ -42,6 +41,7 @@ from seesay.show.traced import (
     Stream,
     Trace,
 )
+from seesay.verification import steps_of
 from seesay.vlm import PROMPT, VLM
 from seesay.watching import Notes, Said, say, watched
 

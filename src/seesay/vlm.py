@@ -17,7 +17,7 @@ from typing import Any, Unpack, overload
 import torch
 from PIL.Image import Image
 
-from seesay import answering, asking, looking, methods, toy
+from seesay import answering, asking, methods, toy, verification
 from seesay.asking import Asked, Options, method_of
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import InputError, ModelError, SeesayError
@@ -201,7 +201,7 @@ class VLM:
                 pass
         except SeesayError as error:
             return str(error)
-        return looking.unfit(self, method_of(method))
+        return verification.unfit(self, method_of(method))
 
     @property
     def scale(self) -> str:

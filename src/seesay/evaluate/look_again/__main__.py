@@ -29,9 +29,9 @@ from seesay.evaluate.look_again.runs import (
     wanted,
 )
 from seesay.evaluate.look_again.split import SHOWN_ADD, Measured, measure
-from seesay.looking.looker import Looker
 from seesay.methods import LookAgain
 from seesay.models.compat import versions
+from seesay.verification.policy import Looker
 from seesay.vlm import PROMPT, VLM, load
 
 log = logging.getLogger("seesay.evaluate.look_again")

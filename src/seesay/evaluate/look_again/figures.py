@@ -17,10 +17,10 @@ from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.look_again.runs import Text
 from seesay.evaluate.statistics import Interval, interval, resampled
 from seesay.grounding import Calibration, Reading, Vocabulary
-from seesay.looking.adding import completed, unsaid
-from seesay.looking.looker import Looker
 from seesay.methods import LookAgain
 from seesay.toy.captions import well_formed, well_formed_parts
+from seesay.verification.missing_objects import completed, unsaid
+from seesay.verification.policy import Looker
 
 THRESHOLDS: Final = (*(round(k / 20, 2) for k in range(2, 20)), 0.97, 0.99, 1.0)
 ADDED: Final = (0.995, 0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)

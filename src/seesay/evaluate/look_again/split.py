@@ -10,9 +10,9 @@ from seesay.evaluate.look_again import figures
 from seesay.evaluate.look_again.figures import ADDED, THRESHOLDS, Curve, Point
 from seesay.evaluate.look_again.runs import ADDING, BASES, HABIT, PLAIN, REWRITE, SWEEPS, Text
 from seesay.grounding import Calibration
-from seesay.looking.looker import Looker
 from seesay.methods import LookAgain
 from seesay.methods.look_again import Evidence
+from seesay.verification.policy import Looker
 
 EVIDENCE: tuple[Evidence, ...] = ("combined", "self-check", "risk")
 BY_PROBABILITY, CUT = "dropped by log-probability", "cut to a length"

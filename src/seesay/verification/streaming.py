@@ -13,8 +13,8 @@ from seesay.engine import Record, Session
 from seesay.grounding import Reading
 from seesay.grounding.clauses import sentences
 from seesay.grounding.scored_text import decode
-from seesay.looking.checks import Checks
-from seesay.looking.looker import Looker
+from seesay.verification.policy import Looker
+from seesay.verification.verifier import Checks
 
 
 class Released:

@@ -20,7 +20,7 @@ from transformers import LogitsProcessor
 from seesay.grounding import Mention, Reading, Vocabulary
 from seesay.grounding.clauses import sentences
 from seesay.grounding.removed import Withheld
-from seesay.looking.looker import Looker, sentence_at
+from seesay.verification.policy import Looker, sentence_at
 
 MOST_ROUNDS = 12
 """Generations of a batch beside its first; what is undone by then is left out instead."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from seesay.grounding import Mention, Vocabulary
 from seesay.grounding.questions import existence
-from seesay.looking.looker import Revised
 from seesay.methods.look_again import LookAgain
+from seesay.verification.policy import Revised
 
 
 def unsaid(revised: Revised, words: Vocabulary) -> list[str]:

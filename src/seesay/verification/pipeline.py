@@ -14,11 +14,11 @@ from seesay.engine.prefix import Cost
 from seesay.errors import EngineError, InputError
 from seesay.grounding import Reading, Vocabulary
 from seesay.grounding.self_check import blurred
-from seesay.looking.adding import completed, unsaid
-from seesay.looking.checks import Checks
-from seesay.looking.looker import Looker, Revised
-from seesay.looking.rewriting import Bounds, Path, rewritten
-from seesay.looking.streaming import Released
+from seesay.verification.missing_objects import completed, unsaid
+from seesay.verification.policy import Looker, Revised
+from seesay.verification.rewriting import Bounds, Path, rewritten
+from seesay.verification.streaming import Released
+from seesay.verification.verifier import Checks
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,6 +1,6 @@
 """Looking again at what a text names: asking, deciding, leaving out, writing anew."""
 
-from seesay.looking.looker import Revised, steps_of, unfit
-from seesay.looking.second_look import SecondLook
+from seesay.verification.pipeline import SecondLook
+from seesay.verification.policy import Revised, steps_of, unfit
 
 __all__ = ["Revised", "SecondLook", "steps_of", "unfit"]
