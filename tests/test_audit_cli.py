@@ -14,7 +14,7 @@ from seesay.cli import run
 from seesay.cli.streaming import Growing, growing
 from seesay.grounding import Mention
 from seesay.grounding.calibration import CALIBRATION_FILE
-from seesay.show.account import Account
+from seesay.render.account import Account
 
 
 @pytest.fixture

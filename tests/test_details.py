@@ -197,7 +197,7 @@ def test_a_wrong_colour_is_left_out_and_its_object_stays(vlm):
 
 
 def test_marking_marks_a_wrong_colour(vlm):
-    from seesay.show import terminal
+    from seesay.render import terminal
 
     seen = vlm.describe("toy:broken/9", method="look-again(attributes=True, mode=mark)")
     assert seen.text == seen.draft

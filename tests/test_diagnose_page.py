@@ -12,9 +12,10 @@ import pytest
 
 from browser import CHROMIUM, Browser
 from seesay.cli import run
-from seesay.evaluate.diagnose import Claim, Finding, Part, Report, draw, markdown, page
+from seesay.evaluate.diagnose import Claim, Finding, Part, Report, markdown, page
 from seesay.evaluate.diagnose.content import Numbers
 from seesay.evaluate.statistics import Interval
+from seesay.render import charts
 
 BAND = [Interval(0.1 * k, 0.1 * k - 0.05, 0.1 * k + 0.05) for k in range(6)]
 GAP = [*BAND[:2], Interval(math.nan, math.nan, math.nan), *BAND[3:]]
@@ -22,7 +23,7 @@ QUICK = ["--max-new-tokens", "24", "--batch-size", "12"]
 
 
 def report_of(words: str = "it rises") -> Report:
-    figure = draw.curves("a curve", [draw.Line(words, GAP)], y_name="share", level=0.5)
+    figure = charts.curves("a curve", [charts.Line(words, GAP)], y_name="share", level=0.5)
     claim = Claim(words, "the slope", Interval(0.5, 0.4, 0.6))
     part = Part(
         "A part", "A caption.", Numbers(("layer", "value"), [("0", words)]), figure, (claim,)
@@ -39,16 +40,16 @@ def report_of(words: str = "it rises") -> Report:
 @pytest.mark.parametrize(
     "figure",
     [
-        draw.curves("one point", [draw.Line("a", BAND[:1])]),
-        draw.curves("gaps", [draw.Line("a", GAP), draw.Line("b", BAND, dashed=True)]),
-        draw.curves("nothing", []),
-        draw.grid("a grid", np.array([[0.1, math.nan], [0.0, 0.5]])),
-        draw.grid("zeros", np.zeros((40, 32))),
-        draw.densities(
+        charts.curves("one point", [charts.Line("a", BAND[:1])]),
+        charts.curves("gaps", [charts.Line("a", GAP), charts.Line("b", BAND, dashed=True)]),
+        charts.curves("nothing", []),
+        charts.grid("a grid", np.array([[0.1, math.nan], [0.0, 0.5]])),
+        charts.grid("zeros", np.zeros((40, 32))),
+        charts.densities(
             "two", (("a", np.array([1.0, 2.0]), "red"), ("b", np.zeros(0), "blue")), "x"
         ),
-        draw.densities("constant", (("a", np.ones(3), "red"),), "x"),
-        draw.scatter("dots", np.zeros(3), np.array([0.0, 0.0, 1.0]), "x", "y"),
+        charts.densities("constant", (("a", np.ones(3), "red"),), "x"),
+        charts.scatter("dots", np.zeros(3), np.array([0.0, 0.0, 1.0]), "x", "y"),
     ],
 )
 def test_figures_are_svg_without_numbers_that_are_none(figure) -> None:

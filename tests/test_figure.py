@@ -20,7 +20,7 @@ from seesay.grounding import Vocabulary
 from seesay.methods import REGISTRY
 from seesay.models import patch_layout
 from seesay.models.view import ModelView
-from seesay.show import figure
+from seesay.render import figure
 from seesay.tracing import trace
 from seesay.vlm import VLM
 

@@ -18,8 +18,8 @@ import families
 from browser import CHROMIUM, Browser
 from seesay.cli import run
 from seesay.models.image_geometry import WHOLE, Sight
-from seesay.show import lens_page, meaning, page
-from seesay.show.lensed import Crop, Lens, Viewed
+from seesay.render import lens_page, page, wording
+from seesay.render.lens_page import Crop, Lens, Viewed
 
 EVIL = "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=1'>\"'&\x1b\x00"
 LAYERS, HEADS = 3, 2
@@ -88,14 +88,14 @@ def test_the_page_says_what_was_measured() -> None:
     one = crop()
     lens = made(one)
     html = " ".join(re.sub("<.*?>", " ", lens_page.render(lens)).split())
-    attended = meaning.share(float(lens.var[1:3].mean()))
+    attended = wording.share(float(lens.var[1:3].mean()))
     assert f"gave {attended} of its attention to the picture (layers 1 to 2, mean of all" in html
     assert "the word a probability of 25 %" in html
-    assert f"{meaning.share(float(lens.heatmap(one).max()))} on one square" in html
+    assert f"{wording.share(float(lens.heatmap(one).max()))} on one square" in html
     assert "pictures photo.jpg, b.jpg" in html
     drawn = lens_page.render(lens)
     for layer, head in np.ndindex(LAYERS, HEADS):
-        says = f"layer {layer}, head {head}: {meaning.share(float(lens.var[layer, head]))}"
+        says = f"layer {layer}, head {head}: {wording.share(float(lens.var[layer, head]))}"
         assert f"<title>{says}</title>" in drawn
     for layer, value in enumerate(lens.contribution):
         assert f"<title>layer {layer}: {value:+.3g}</title>" in drawn
@@ -107,7 +107,7 @@ def test_one_head_and_pieces_of_words() -> None:
     html = " ".join(re.sub("<.*?>", " ", lens_page.render(lens)).split())
     assert "Just before it wrote “for”, the first piece of “fork”" in html
     assert "(layer 2, head 1). It gave that piece a probability" in html
-    assert meaning.share(float(lens.var[2, 1])) in html
+    assert wording.share(float(lens.var[2, 1])) in html
     assert "The heads of layer" not in html  # one head was asked for
     assert lens.heatmap(lens.pictures[0].crops[0]).shape == (2, 4)
 

@@ -15,11 +15,11 @@ from PIL import Image
 
 from seesay.grounding import Mention, scores
 from seesay.models.image_geometry import WHOLE, Sight
-from seesay.show import meaning, page
-from seesay.show.account import Account, Panel
-from seesay.show.cards import first_choice, shown
-from seesay.show.curve import curve
-from seesay.show.heat import Ground, heat
+from seesay.render import page, wording
+from seesay.render.account import Account, Panel
+from seesay.render.charts import curve
+from seesay.render.heat_maps import Ground, heat
+from seesay.render.page import first_choice, shown
 
 TEXT = "A fork and a spoon."
 SCORES = {"logprob": math.log(0.25), "entropy": math.log(6), "svar": 1.5, "position": 0.0}
@@ -114,7 +114,7 @@ def test_without_a_heat_map_it_says_so() -> None:
 
 
 def test_scores_are_said_in_words() -> None:
-    said = {fact.name: fact.says for fact in meaning.facts(SCORES)}
+    said = {fact.name: fact.says for fact in wording.facts(SCORES)}
     assert list(said) == ["log-probability -1.39", "entropy 1.79", "SVAR 1.5", "position 0"]
     assert list(said.values()) == [
         "25 %",
@@ -126,12 +126,12 @@ def test_scores_are_said_in_words() -> None:
 
 def test_every_score_there_is_has_its_words() -> None:
     for name in [*scores.SCORES, "position", "token", "self_check"]:
-        (fact,) = meaning.facts({name: 0.5})
+        (fact,) = wording.facts({name: 0.5})
         assert fact.about != name.replace("_", " ")
 
 
 def test_unknown_scores_are_shown_and_missing_ones_left_out() -> None:
-    facts = meaning.facts({"another_score": 2.0, "svar": math.nan, "logprob": -math.inf})
+    facts = wording.facts({"another_score": 2.0, "svar": math.nan, "logprob": -math.inf})
     assert [(fact.about, fact.says) for fact in facts] == [
         ("How sure the model was of this word", "0 %"),
         ("another score", "2"),
@@ -151,15 +151,15 @@ def test_unknown_scores_are_shown_and_missing_ones_left_out() -> None:
     ],
 )
 def test_shares(value, said) -> None:
-    assert meaning.share(value) == said
+    assert wording.share(value) == said
 
 
 def test_a_rank_is_never_called_a_chance() -> None:
     rank, chance = word("fork", risk=0.75), word("fork", risk=0.75, calibrated=True)
-    assert meaning.risk(rank) == "0.75"
-    assert "A rank is no probability" in meaning.verdict(rank)
-    assert meaning.risk(chance) == "75 %"
-    assert "about 75 name something that is not in the picture" in meaning.verdict(chance)
+    assert wording.risk(rank) == "0.75"
+    assert "A rank is no probability" in wording.verdict(rank)
+    assert wording.risk(chance) == "75 %"
+    assert "about 75 name something that is not in the picture" in wording.verdict(chance)
     ranked, calibrated = (page.render([Panel("a", [account(one)])]) for one in (rank, chance))
     assert "Risk is a rank from 0 to 1" in ranked
     assert "Risk is a rank from 0 to 1" not in calibrated

@@ -16,9 +16,9 @@ from browser import CHROMIUM, Browser
 from seesay.grounding import Mention
 from seesay.grounding.removed import Looked, Withheld
 from seesay.models.image_geometry import Sight
-from seesay.show import page
-from seesay.show.account import Account, Panel
-from seesay.show.meaning import share
+from seesay.render import page
+from seesay.render.account import Account, Panel
+from seesay.render.wording import share
 
 TEXT = "A fork on a table."
 WROTE, AGAIN = (np.full((4, 4), value, np.float32) for value in (0.03, 0.02))

@@ -13,9 +13,9 @@ import seesay
 from browser import CHROMIUM, Browser
 from seesay.grounding import Mention
 from seesay.models.image_geometry import Sight
+from seesay.render import page, wording
+from seesay.render.account import Account, Panel
 from seesay.seen import report
-from seesay.show import meaning, page
-from seesay.show.account import Account, Panel
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 
@@ -58,9 +58,9 @@ def test_a_click_on_a_word_shows_its_heat_map_and_risk(browser, described) -> No
         assert browser.evaluate(chosen) == [f"#word-1-1-{k}"]
         shown = card(browser, k)
         assert f"“{mention.word}”" in shown
-        assert f"Risk {meaning.risk(mention)}." in shown
+        assert f"Risk {wording.risk(mention)}." in shown
         assert ("not doubtful" not in shown) == mention.doubtful
-        assert f"{meaning.share(float(mention.heatmap.sum()))} of the model’s attention" in shown
+        assert f"{wording.share(float(mention.heatmap.sum()))} of the model’s attention" in shown
         heat, picture = (
             browser.evaluate(
                 f"(() => {{ const box = document.querySelector('#word-1-1-{k} {part}')"
@@ -171,7 +171,7 @@ def test_side_by_side(browser, tmp_path) -> None:
     browser.click(".beside tbody tr:nth-child(3) a.word")  # farsight says what plain says
     (opened,) = browser.evaluate(OPEN)
     assert opened.startswith("word-1-3-")
-    risk = meaning.risk(texts[2].mentions[0])
+    risk = wording.risk(texts[2].mentions[0])
     assert f"Risk {risk}." in browser.text(f"#{opened}")
 
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from little import Captions, Questions, captions, replies
 from seesay.evaluate.report import grids, markdown, page, plots, terminal
 from seesay.evaluate.report.content import Answered, Gathered, Measured
-from seesay.evaluate.report.plots import Axis
 from seesay.evaluate.report.tabulate import assemble
+from seesay.render.charts import Axis
 
 HOSTILE = "<script>alert('x')</script> | **bold** \x1b[31m"
 PICTURES = Captions(pictures=80, name="toy-captions-broken")

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from seesay.errors import InputError
 from seesay.grounding import Mention
-from seesay.show import page, terminal
-from seesay.show.account import Account, Panel, invented, pieces, totals
+from seesay.render import page, terminal
+from seesay.render.account import Account, Panel, invented, pieces, totals
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\" ' & {{ 7*1234 }} \x1b[31m \u202e"
 
@@ -210,7 +210,9 @@ def test_everything_is_escaped() -> None:
     )
     assert reader.tags.count("script") == 1
     assert "img" not in reader.tags
-    assert "".join(reader.texts["script"]) == (files("seesay.show") / "page.js").read_text("utf-8")
+    assert "".join(reader.texts["script"]) == (files("seesay.render") / "page.js").read_text(
+        "utf-8"
+    )
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
     assert "8638" not in html
     assert "\x1b" not in html

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seesay.grounding import Mention, Token
     from seesay.grounding.removed import Withheld
     from seesay.models.image_geometry import Sight
-    from seesay.show.account import Account, Panel
+    from seesay.render.account import Account, Panel
 
 SCHEMA = "seesay.seen/1"
 
@@ -117,8 +117,8 @@ class Seen:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent, allow_nan=False)
 
     def account(self) -> Account:
-        """This text as `seesay.show` takes it."""
-        from seesay.show.account import Account
+        """This text as `seesay.render` takes it."""
+        from seesay.render.account import Account
 
         told = (self.text, self.mentions, self.seconds, self.ended, self.acted)
         return Account(self.method, *told, self.withheld)
@@ -133,7 +133,7 @@ class Seen:
 
 def report(texts: list[Seen], path: str | Path) -> Path:
     """Write several texts about one picture as one page; see `Seen.save`."""
-    from seesay.show import page
+    from seesay.render import page
 
     protocol = texts[0].protocol.record()
     if len(texts) > 1:
@@ -144,7 +144,7 @@ def report(texts: list[Seen], path: str | Path) -> Path:
 
 def panel_of(texts: list[Seen], note: str = "") -> Panel:
     """Several texts about one picture side by side."""
-    from seesay.show.account import Panel
+    from seesay.render.account import Panel
 
     first = texts[0]
     return Panel(

@@ -27,8 +27,8 @@ from seesay.models import patch_layout
 from seesay.models.image_geometry import pixels
 from seesay.models.patch_layout import Tile
 from seesay.pictures import Picture, open_picture
-from seesay.show.account import Account, Panel
-from seesay.show.traced import (
+from seesay.render.account import Account, Panel
+from seesay.render.method_trace import (
     Gated,
     Gaze,
     Keys,

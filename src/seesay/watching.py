@@ -24,7 +24,7 @@ from seesay.engine.attention import Call, block_mask, masked, scores_of
 from seesay.engine.kv_cache import CompactedLayer
 from seesay.engine.state import Prompt, Run
 from seesay.errors import EngineError
-from seesay.show.traced import Cache
+from seesay.render.method_trace import Cache
 from seesay.vlm import VLM
 
 

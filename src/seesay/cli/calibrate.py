@@ -64,7 +64,7 @@ def calibrate(
         from seesay.evaluate import calibrate as measuring
         from seesay.grounding import Vocabulary
         from seesay.grounding.calibration import places
-        from seesay.show import page
+        from seesay.render import page
     if data is not None and scenes is not None:
         raise InputError("--scenes counts drawn scenes, and --data brings pictures; say one")
     if out is not None:

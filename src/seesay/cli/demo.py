@@ -32,9 +32,9 @@ def demo(
     debug: options.Debug = False,
 ) -> None:
     """Describe bundled pictures with and without each method, offline, and write demo.html."""
+    from seesay.render import page, terminal
+    from seesay.render.account import totals
     from seesay.seen import panel_of
-    from seesay.show import page, terminal
-    from seesay.show.account import totals
     from seesay.vlm import PROMPT
 
     page.writable(out)

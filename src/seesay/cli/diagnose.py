@@ -122,7 +122,7 @@ def diagnose(
 
 
 def _refuse(targets: list[Path]) -> None:
-    from seesay.show.page import writable
+    from seesay.render.page import writable
 
     for path in targets:
         if path.suffix.lower() not in KINDS:
@@ -151,7 +151,7 @@ def _write(found: Report, targets: list[Path], title: str) -> None:
     import sys
 
     from seesay.evaluate.diagnose import markdown, page
-    from seesay.show.page import save
+    from seesay.render.page import save
 
     command = " ".join(["seesay", *map(shlex.quote, sys.argv[1:])])
     for path in targets:

@@ -18,7 +18,7 @@ from seesay.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from seesay.show.lensed import Lens
+    from seesay.render.lens_page import Lens
 
 
 def lens(
@@ -87,7 +87,7 @@ def lens(
     else:
         emit(*_summary(seen))
     if out is not None:
-        from seesay.show import lens_page, page
+        from seesay.render import lens_page, page
 
         written(page.save(out, lens_page.render(seen)))
 
@@ -113,8 +113,8 @@ def _summary(seen: Lens) -> Iterator[RenderableType]:
     import numpy as np
     from rich.text import Text
 
-    from seesay.show import meaning
-    from seesay.show.terminal import printable
+    from seesay.render import wording
+    from seesay.render.terminal import printable
 
     start, end = seen.span
     before, word, after = seen.text[:start], seen.word, seen.text[end:]
@@ -124,16 +124,16 @@ def _summary(seen: Lens) -> Iterator[RenderableType]:
     looked = float((chosen if seen.head is None else chosen[:, seen.head]).mean())
     peak = int(seen.var.mean(1).argmax())
     yield Text(
-        f"attention to the picture just before it: {meaning.share(looked)} ({seen.where}); "
-        f"the most in layer {peak}, {meaning.share(float(seen.var[peak].mean()))}"
+        f"attention to the picture just before it: {wording.share(looked)} ({seen.where}); "
+        f"the most in layer {peak}, {wording.share(float(seen.var[peak].mean()))}"
     )
     crops = [crop for viewed in seen.pictures for crop in viewed.crops]
     best = max(crops, key=lambda crop: float(crop.says.max()))
     layer, row, column = (int(k) for k in np.unravel_index(best.says.argmax(), best.says.shape))
     yield Text(
         f"a patch reads most as “{printable(seen.token)}” after layer {layer}: row {row + 1}, "
-        f"column {column + 1}, probability {meaning.share(float(best.says.max()))}"
+        f"column {column + 1}, probability {wording.share(float(best.says.max()))}"
     )
     if seen.mention is not None:
         mark = "doubtful" if seen.mention.doubtful else "not doubtful"
-        yield Text(f"risk {meaning.risk(seen.mention)}, {mark}", style="dim")
+        yield Text(f"risk {wording.risk(seen.mention)}, {mark}", style="dim")

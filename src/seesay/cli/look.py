@@ -151,8 +151,8 @@ def compare(
     if as_json:
         emit_json([seen.to_dict() for seen in texts])
     else:
+        from seesay.render import terminal
         from seesay.seen import panel_of
-        from seesay.show import terminal
 
         emit(terminal.panel(panel_of(texts)))
         emit(scale(texts[0]))
@@ -173,7 +173,7 @@ def check(
     picture."""
     from seesay.methods import parse
     from seesay.pictures import open_picture
-    from seesay.show import page
+    from seesay.render import page
 
     for method in methods:
         if method is not None:

@@ -22,7 +22,7 @@ FIRST_WORD, LATER_WORDS = 2.0, 15.0
 
 def say(line: str) -> None:
     """One line on stderr."""
-    from seesay.show.terminal import printable
+    from seesay.render.terminal import printable
 
     print(f"seesay: {printable(' '.join(line.split()))}", file=sys.stderr)  # noqa: T201
 

@@ -72,7 +72,7 @@ def report(
         emit(*terminal.tables(found))
     else:
         typer.echo(_renderer(printed)(found, title), nl=False)
-    from seesay.show import page
+    from seesay.render import page
 
     for target, kind in targets.items():
         page.save(target, _renderer(kind)(found, title))
@@ -85,7 +85,7 @@ def report(
 def _targets(out: list[Path], leaderboard: Path | None) -> dict[Path, str]:
     """The files to write and what goes into each; refused before any work is done."""
     from seesay.errors import InputError
-    from seesay.show.page import writable
+    from seesay.render.page import writable
 
     for path in [*out, *([leaderboard] if leaderboard else [])]:
         writable(path)

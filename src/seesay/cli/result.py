@@ -25,7 +25,7 @@ def show(seen: Seen, as_json: bool, report: Path | None, growing: Growing | None
     if as_json:
         emit_json(seen.to_dict())
     else:
-        from seesay.show import terminal
+        from seesay.render import terminal
 
         account = seen.account()
         there_already = growing is not None and growing.whole(account)

@@ -50,7 +50,7 @@ def show(
     asked = {} if prompt is None else {"prompt": prompt}
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working(f"tracing {method.strip()}"):
-        from seesay.show import figure, page
+        from seesay.render import figure, page
         from seesay.tracing import trace
 
         traced = trace(vlm, opened, method, max_new_tokens=max_new_tokens, **asked)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from seesay.grounding import Mention
-    from seesay.show.account import Account
+    from seesay.render.account import Account
 
 
 class Growing:
@@ -27,8 +27,8 @@ class Growing:
         self._shown = ""
 
     def __call__(self, text: str, mentions: Sequence[Mention]) -> None:
-        from seesay.show import terminal
-        from seesay.show.account import Account
+        from seesay.render import terminal
+        from seesay.render.account import Account
 
         marked = terminal.marked(Account("", text, mentions), self._present)
         self._console.print(marked[len(self._shown) :], end="", soft_wrap=True)
@@ -36,7 +36,7 @@ class Growing:
 
     def whole(self, account: Account) -> bool:
         """Whether all of an account stands there as it would be printed now."""
-        from seesay.show import terminal
+        from seesay.render import terminal
 
         return bool(self._shown) and terminal.marked(account, self._present).plain == self._shown
 

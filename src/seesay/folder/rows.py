@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Self
 
 from seesay.errors import InputError, SeesayError
 from seesay.folder.listing import Folder, Stamp
+from seesay.render import page
 from seesay.seen import SCHEMA
-from seesay.show import page
 
 Row = Mapping[str, Any]
 

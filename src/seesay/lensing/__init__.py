@@ -1,7 +1,7 @@
 """The lens: where a model looked and what it made of it, just before it wrote one word.
 
 from seesay.lensing import lens
-from seesay.show import lens_page, page
+from seesay.render import lens_page, page
 
 seen = lens(seesay.load(), "toy:broken/9", word="horse")
 page.save("horse.html", lens_page.render(seen))
@@ -29,8 +29,8 @@ from seesay.lensing.inside import Inside, look_inside
 from seesay.models.compat import versions
 from seesay.models.image_geometry import Sight, pixels, places
 from seesay.pictures import Opened, Picture, open_picture
-from seesay.show.lensed import Crop, Lens, Viewed
-from seesay.show.traced import Numbers
+from seesay.render.lens_page import Crop, Lens, Viewed
+from seesay.render.method_trace import Numbers
 from seesay.vlm import PROMPT, VLM
 from seesay.watching import say
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from seesay.evaluate.diagnose import draw
 from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part
 from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
 from seesay.evaluate.diagnose.figures import (
@@ -29,6 +28,7 @@ from seesay.evaluate.diagnose.leaks import HALVES, Distances, Fading, Shares
 from seesay.evaluate.diagnose.reading import Batch, Taker
 from seesay.evaluate.diagnose.wording import columns, interval, layers, percent
 from seesay.methods.farsight import FarSight
+from seesay.render import charts
 
 _SHOWN = 10  # pictures that a point of a curve needs
 _NOTABLE = 0.05  # of the fading
@@ -74,7 +74,8 @@ def _collapse(notes: Sequence[Mapping[str, Any]]) -> Part:
     evenly = [interval(mean(even[:, k])) for k in range(len(KINDS))]
     rows = columns(layers(shares.shape[1]), *curves.values())
     lines = [
-        draw.Line(kind, found, draw.COLOURS[k]) for k, (kind, found) in enumerate(curves.items())
+        charts.Line(kind, found, charts.COLOURS[k])
+        for k, (kind, found) in enumerate(curves.items())
     ]
     return Part(
         "Who gets the attention",
@@ -84,7 +85,7 @@ def _collapse(notes: Sequence[Mapping[str, Any]]) -> Part:
         "least (plain background). The table's last row is what they would get if every token "
         "got as much.",
         Numbers(("layer", *KINDS), [*rows, ["even shares", *evenly]]),
-        draw.curves("Attention by kind of token", lines, y_name="share of attention"),
+        charts.curves("Attention by kind of token", lines, y_name="share of attention"),
         (claim,),
     )
 
@@ -126,10 +127,10 @@ def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
         "even share": _by_step(even, shown),
     }
     lines = [
-        draw.Line(name, values, colour, dashed)
+        charts.Line(name, values, colour, dashed)
         for (name, values), (colour, dashed) in zip(
             found.items(),
-            ((draw.COLOURS[0], False), (draw.COLOURS[1], True), (draw.COLOURS[5], True)),
+            ((charts.COLOURS[0], False), (charts.COLOURS[1], True), (charts.COLOURS[5], True)),
             strict=True,
         )
     ]
@@ -145,7 +146,7 @@ def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
         "of all attention, so slopes with and without them are each taken over their own mean "
         f"level; less than {percent(_NOTABLE)} of the fading counts as nothing.",
         Numbers(("token", *found), rows),
-        draw.curves(
+        charts.curves(
             "Attention on the picture by generated token", lines, points=False,
             x_name="generated token", y_name="share of attention",
         ),
@@ -183,9 +184,9 @@ def _far(notes: Sequence[Mapping[str, Any]]) -> Part:
         "tokens; families that give pictures positions of their own (Qwen-VL) see other distances, "
         "and then the curve says less.",
         Numbers(("tokens behind, from", "attention, in even shares"), rows),
-        draw.curves(
+        charts.curves(
             "Attention on a patch by its distance",
-            [draw.Line("a patch of the picture", found)],
+            [charts.Line("a patch of the picture", found)],
             x=[float(np.log2(d)) for d in distances],
             x_name="log₂ of the distance in tokens",
             y_name="even shares",

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.evaluate.diagnose import draw
 from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part, Told
 from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
 from seesay.evaluate.diagnose.figures import Floats, Words
@@ -23,7 +22,7 @@ from seesay.evaluate.diagnose.vision import stacked
 from seesay.evaluate.diagnose.wording import columns, layers
 from seesay.grounding.scores import svar_layers
 from seesay.models.image_geometry import sights
-from seesay.show import svg
+from seesay.render import charts
 
 _MOST_HEADS = 8
 _ACROSS = 4
@@ -156,13 +155,13 @@ def _by_kind(
 ) -> Part:
     found = {f"{kind} words": words.curve(values, kind) for kind in ("true", "invented")}
     lines = [
-        draw.Line(name, curve, draw.COLOURS[k]) for k, (name, curve) in enumerate(found.items())
+        charts.Line(name, curve, charts.COLOURS[k]) for k, (name, curve) in enumerate(found.items())
     ]
     return Part(
         title,
         caption + " Bands hold 95 % over pictures.",
         Numbers(("layer", *found), columns(layers(values.shape[1]), *found.values())),
-        draw.curves(title, lines, y_name=y_name),
+        charts.curves(title, lines, y_name=y_name),
         (claim,),
     )
 
@@ -188,13 +187,13 @@ def on_the_picture(evidence: Evidence, told: list[Told], layer: int) -> Part | N
         maps = taker.maps[k]
         top = max(float(one.max()) for one in maps.values())
         kind = "invented" if word.invented else "true"
-        body += svg.text(8, y + 14, f"“{word.name}”, {kind}", "name")
+        body += charts.text(8, y + 14, f"“{word.name}”, {kind}", "name")
         y += 24
         for h in range(heads):
             x = 8 + (h % _ACROSS) * (side + gap)
             values = maps[h][sight.cells].double().numpy()
-            drawn, high = svg.heat(x, y + 14, side, values, svg.sequential(top), sight.crop)
-            body += svg.text(x, y + 10, f"head {h}", "small") + drawn
+            drawn, high = charts.heat(x, y + 14, side, values, charts.sequential(top), sight.crop)
+            body += charts.text(x, y + 10, f"head {h}", "small") + drawn
             if h % _ACROSS == _ACROSS - 1 or h == heads - 1:
                 y += high + 26
         alike = agreement_of(torch.stack([maps[h] for h in sorted(maps)]))
@@ -205,7 +204,7 @@ def on_the_picture(evidence: Evidence, told: list[Told], layer: int) -> Part | N
         f"Picture {chosen.picture}, layer {layer}: where each head looks just before a word that "
         "is true and one that is invented. The darker, the more attention; one scale a word.",
         Numbers(("word", "agreement of all heads"), rows),
-        svg.document(draw.WIDTH, y, "Head maps on the picture", body),
+        charts.document(charts.WIDTH, y, "Head maps on the picture", body),
     )
 
 

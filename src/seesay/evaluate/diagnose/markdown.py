@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from seesay.evaluate.diagnose import wording
 from seesay.evaluate.diagnose.content import Claim, Finding, Part, Report
-from seesay.show.page import rows
-from seesay.show.terminal import printable
+from seesay.render.page import rows
+from seesay.render.terminal import printable
 
 
 def render(report: Report, title: str = "Diagnosis", command: str = "") -> str:

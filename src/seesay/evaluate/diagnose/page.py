@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from seesay.evaluate.diagnose import wording
 from seesay.evaluate.diagnose.content import Report
-from seesay.show.page import rows
-from seesay.show.terminal import printable
+from seesay.render.page import rows
+from seesay.render.terminal import printable
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -29,7 +29,7 @@ def _template() -> Template:
 
     environment = Environment(
         loader=ChoiceLoader(
-            [PackageLoader("seesay.evaluate", "diagnose"), PackageLoader("seesay", "show")]
+            [PackageLoader("seesay.evaluate", "diagnose"), PackageLoader("seesay", "render")]
         ),
         autoescape=True,
         undefined=StrictUndefined,

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seesay.evaluate.diagnose import draw
 from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part, Told
 from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
 from seesay.evaluate.diagnose.figures import (
@@ -28,6 +27,7 @@ from seesay.evaluate.diagnose.figures import (
 from seesay.evaluate.diagnose.reading import Batch, Taker
 from seesay.evaluate.diagnose.wording import columns, interval, layers, number, percent
 from seesay.methods.eah import column_density, densest_head
+from seesay.render import charts
 
 THRESHOLD, IMAGE_TOKENS = 0.002, 576  # the paper's, of methods.eah
 
@@ -124,7 +124,7 @@ def _grid(density: Floats, notes: Sequence[Mapping[str, Any]]) -> Part:
                 [f"{percent(value)}" for value in acts.mean(0)],
             ),
         ),
-        draw.grid("Share of patches that are sinks", share),
+        charts.grid("Share of patches that are sinks", share),
     )
 
 
@@ -143,14 +143,15 @@ def _depth(density: Floats) -> Part:
     )
     curves = {"densest head": mean_curve(dense), "mean of heads": mean_curve(density.mean(2))}
     lines = [
-        draw.Line(name, values, draw.COLOURS[k]) for k, (name, values) in enumerate(curves.items())
+        charts.Line(name, values, charts.COLOURS[k])
+        for k, (name, values) in enumerate(curves.items())
     ]
     return Part(
         "Dense above, sparse below?",
         "The same share along the layers: for the head that has most sinks, and for the mean of "
         "all heads. Bands hold 95 % over pictures.",
         Numbers(("layer", *curves), columns(layers(count), *curves.values())),
-        draw.curves("Sinks along the layers", lines, y_name="share of patches"),
+        charts.curves("Sinks along the layers", lines, y_name="share of patches"),
         (claim,),
     )
 
@@ -180,7 +181,7 @@ def _inventions(told: Sequence[Told], density: Floats, layer: int) -> Part:
         "inventions, 0 if they have nothing to do with each other. Pictures that are hard in some "
         "other way can make both differ.",
         Numbers(("layer", "rank correlation"), columns(layers(len(found)), found)),
-        draw.scatter(
+        charts.scatter(
             "Sinks and inventions",
             dense[:, layer],
             share,

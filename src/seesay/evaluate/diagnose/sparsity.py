@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from seesay.engine import AnyMethod, Stack
-from seesay.evaluate.diagnose import draw
 from seesay.evaluate.diagnose.captions import PLAIN, Captions
 from seesay.evaluate.diagnose.concentration import GRID, HELD, SINK, TYPES, Sorted, TextSinks
 from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part
@@ -24,6 +23,7 @@ from seesay.evaluate.diagnose.reading import Batch, Taker
 from seesay.evaluate.diagnose.selections import selections
 from seesay.evaluate.diagnose.wording import columns, interval, layers, percent
 from seesay.models.view import ModelView
+from seesay.render import charts
 
 KEPT = (0.75, 0.5, 0.35)
 
@@ -78,9 +78,12 @@ def _sorted(notes: Sequence[Mapping[str, Any]]) -> Part:
         f"would be a straight line. Attention counts as sparse here if {percent(HELD)} of it lies "
         "on less than half of the tokens. The table gives that share for each layer.",
         Numbers(("layer", f"share of tokens that holds {percent(HELD)}"), by_layer),
-        draw.curves(
+        charts.curves(
             "Sorted attention",
-            [draw.Line("attention held", found), draw.Line("if even", draw.plain(GRID), "#8a8f98")],
+            [
+                charts.Line("attention held", found),
+                charts.Line("if even", charts.plain(GRID), "#8a8f98"),
+            ],
             x=list(GRID),
             x_name="share of the tokens, most attended first",
             y_name="share of attention",
@@ -100,7 +103,8 @@ def _types(notes: Sequence[Mapping[str, Any]]) -> Part:
     )
     curves = {name: mean_curve(mass[:, :, k]) for k, name in enumerate(TYPES)}
     lines = [
-        draw.Line(name, values, draw.COLOURS[k]) for k, (name, values) in enumerate(curves.items())
+        charts.Line(name, values, charts.COLOURS[k])
+        for k, (name, values) in enumerate(curves.items())
     ]
     rows = columns(layers(mass.shape[1]), *curves.values())
     evenly = [interval(mean(even[:, k])) for k in range(len(TYPES))]
@@ -109,7 +113,7 @@ def _types(notes: Sequence[Mapping[str, Any]]) -> Part:
         "What share of the attention goes to the picture, to the prompt's text and to the answer "
         "so far. The table's last row is each one's share of the tokens.",
         Numbers(("layer", *TYPES), [*rows, ["share of the tokens", *evenly]]),
-        draw.curves("Attention by type of token", lines, y_name="share of attention"),
+        charts.curves("Attention by type of token", lines, y_name="share of attention"),
         (claim,),
     )
 
@@ -139,8 +143,8 @@ def _sinks(notes: Sequence[Mapping[str, Any]]) -> Part:
             ("layer", "even shares of the strongest", "sinks a text", "which, mostly"),
             columns(layers(level.shape[1]), found, mean_curve(number), which),
         ),
-        draw.curves(
-            "The strongest text sink", [draw.Line("strongest text token", found)],
+        charts.curves(
+            "The strongest text sink", [charts.Line("strongest text token", found)],
             y_name="even shares", level=SINK,
         ),
         (claim,),
@@ -170,18 +174,20 @@ def _dropped(texts: Captions) -> Part:
     ]
     at = [1.0, *KEPT]
     lines = [
-        draw.Line(name, draw.plain([plain[0].value, *(one.value for one in chair[name])]), colour)
-        for name, colour in zip(names, draw.COLOURS, strict=False)
+        charts.Line(
+            name, charts.plain([plain[0].value, *(one.value for one in chair[name])]), colour
+        )
+        for name, colour in zip(names, charts.COLOURS, strict=False)
     ]
     lines += [
-        draw.Line(
+        charts.Line(
             f"{name}: recall",
-            draw.plain([plain[1].value, *(one.value for one in recall[name])]),
+            charts.plain([plain[1].value, *(one.value for one in recall[name])]),
             colour,
             dashed=True,
             key=False,
         )
-        for name, colour in zip(names, draw.COLOURS, strict=False)
+        for name, colour in zip(names, charts.COLOURS, strict=False)
     ]
     return Part(
         "What dropping tokens costs",
@@ -193,7 +199,7 @@ def _dropped(texts: Captions) -> Part:
         "All keep as many entries a layer. Solid: CHAIR_I, invented in 100 named objects. Dashed: "
         "recall, named of 100 that are there. Intervals are in the table.",
         Numbers(("choice", "kept", "CHAIR_I", "recall"), rows),
-        draw.curves(
+        charts.curves(
             "Inventions and recall by share of the prompt kept", lines, x=at,
             x_name="share of the prompt's cache that stays", y_name="%",
         ),

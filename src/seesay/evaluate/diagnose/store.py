@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from seesay.errors import InputError, SeesayError
-from seesay.show import page
+from seesay.render import page
 
 SCHEMA = "seesay.diagnosis/1"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seesay.engine import AnyMethod
-from seesay.evaluate.diagnose import draw
 from seesay.evaluate.diagnose.captions import Captions, line_weights
 from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part
 from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
@@ -17,6 +16,7 @@ from seesay.evaluate.diagnose.figures import too_few_pictures
 from seesay.evaluate.diagnose.wording import columns
 from seesay.methods import AttentionLens
 from seesay.models.view import ModelView
+from seesay.render import charts
 
 ALPHAS = (-0.3, -0.15, 0.0, 0.15, 0.3, 0.6, 1.0)
 
@@ -57,8 +57,8 @@ class Strength(Diagnosis):
         recall = [texts.recall(label) for label in texts.labels]
         spoken = [texts.words(label) for label in texts.labels]
         lines = [
-            draw.Line("CHAIR_I: invented in 100 named", chair, draw.COLOURS[1]),
-            draw.Line("recall: named of 100 there", recall, draw.COLOURS[0]),
+            charts.Line("CHAIR_I: invented in 100 named", chair, charts.COLOURS[1]),
+            charts.Line("recall: named of 100 there", recall, charts.COLOURS[0]),
         ]
         part = Part(
             "Looking harder, and looking away",
@@ -72,7 +72,7 @@ class Strength(Diagnosis):
                 ("α", "CHAIR_I", "recall", "words a text"),
                 columns([f"{a:g}" for a in ALPHAS], chair, recall, spoken),
             ),
-            draw.curves(
+            charts.curves(
                 "CHAIR_I and recall by strength", lines, x=list(ALPHAS), x_name="strength α",
                 y_name="%",
             ),

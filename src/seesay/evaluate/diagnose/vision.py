@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from seesay.evaluate import fitting
-from seesay.evaluate.diagnose import draw
 from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part
 from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
 from seesay.evaluate.diagnose.figures import Floats, Words, too_few_pictures
@@ -23,6 +22,7 @@ from seesay.evaluate.diagnose.reading import Batch, Taker
 from seesay.evaluate.diagnose.wording import columns, interval, layers
 from seesay.evaluate.statistics import Interval
 from seesay.grounding.scores import svar_layers
+from seesay.render import charts
 
 _PAPER = ((0, 4), (5, 18), (19, 26), (27, 31))  # of 32 layers
 
@@ -82,7 +82,7 @@ def _looked(words: Words, var: Floats) -> Part:
                 [f"{row.argmax()}: {row.max():.3f}" for row in best],
             ),
         ),
-        draw.grid("Attention on the picture by layer and head", best),
+        charts.grid("Attention on the picture by layer and head", best),
         (claim,),
     )
 
@@ -92,7 +92,7 @@ def _added(words: Words, notes: Sequence[Any]) -> Part:
     kinds = ("true", "invented") if words.select("invented").any() else ("all",)
     found = {kind: words.curve(added, kind) for kind in kinds}
     lines = [
-        draw.Line(_named(kind), curve, draw.COLOURS[k])
+        charts.Line(_named(kind), curve, charts.COLOURS[k])
         for k, (kind, curve) in enumerate(found.items())
     ]
     return Part(
@@ -101,7 +101,7 @@ def _added(words: Words, notes: Sequence[Any]) -> Part:
         "by how much that alone would raise the score (logit) of the object word that is about to "
         "be written: high where the word is fetched. Bands hold 95 % over pictures.",
         Numbers(("layer", *map(_named, kinds)), columns(layers(added.shape[1]), *found.values())),
-        draw.curves("Attention's contribution to the word", lines, y_name="added to the logit"),
+        charts.curves("Attention's contribution to the word", lines, y_name="added to the logit"),
     )
 
 
@@ -124,7 +124,8 @@ def _refined(words: Words, notes: Sequence[Any]) -> Part:
         "share of patches that say the word": words.curve(reads),
     }
     lines = [
-        draw.Line(name, curve, draw.COLOURS[k]) for k, (name, curve) in enumerate(curves.items())
+        charts.Line(name, curve, charts.COLOURS[k])
+        for k, (name, curve) in enumerate(curves.items())
     ]
     return Part(
         "What the patches themselves say",
@@ -133,7 +134,7 @@ def _refined(words: Words, notes: Sequence[Any]) -> Part:
         "words are likely anywhere, so the same word is looked for in other pictures whose text "
         "does not say it: only what lies above that comes from the picture.",
         Numbers(("layer", *curves), columns(layers(count), *curves.values())),
-        draw.curves("Patches that read as the object", lines, y_name="agreement"),
+        charts.curves("Patches that read as the object", lines, y_name="agreement"),
         (claim,),
     )
 
@@ -169,9 +170,9 @@ def _svar(words: Words, var: Floats) -> Part:
         "less at the picture and are invented more often, whatever the reason; so the figure that "
         "counts compares words only with others of the same place in the text.",
         Numbers(("figure", "value"), rows),
-        draw.densities(
+        charts.densities(
             "SVAR of true and invented words",
-            (("true", true, draw.COLOURS[0]), ("invented", invented, draw.COLOURS[1])),
+            (("true", true, charts.COLOURS[0]), ("invented", invented, charts.COLOURS[1])),
             "SVAR",
         ),
         (claim,),
@@ -195,9 +196,9 @@ def windows(words: Words, var: Floats) -> Part:
     position = words.auroc(-words.number.astype(float))
     across = len(ranges)
     lines = [
-        draw.Line("plain", plain[:across]),
-        draw.Line("within the mention's number", held[:across], draw.COLOURS[1]),
-        draw.Line("position alone", [_bare(position)] * across, draw.COLOURS[5], dashed=True),
+        charts.Line("plain", plain[:across]),
+        charts.Line("within the mention's number", held[:across], charts.COLOURS[1]),
+        charts.Line("position alone", [_bare(position)] * across, charts.COLOURS[5], dashed=True),
     ]
     return Part(
         "Which layers tell true from invented words",
@@ -205,7 +206,7 @@ def windows(words: Words, var: Floats) -> Part:
         "for the paper's four stretches carried over by depth. The dashed line knows nothing but "
         "the word's place in the text: plain AUROC below it is no news.",
         Numbers(("layers", "AUROC of SVAR", "within the mention's number"), rows),
-        draw.curves(
+        charts.curves(
             "AUROC of SVAR by layers", lines, x_name="first layer", y_name="AUROC", level=0.5
         ),
     )

@@ -9,7 +9,7 @@ from seesay.evaluate.look_again.cost import Cost
 from seesay.evaluate.look_again.plot import TITLES
 from seesay.evaluate.look_again.split import BY_PROBABILITY, CUT, Measured
 from seesay.evaluate.look_again.wording import change, code, verdict
-from seesay.evaluate.markdown import table
+from seesay.render.markdown import table
 
 LESS = (1.0, 2.0, 5.0, 10.0)
 """Points of recall under plain's."""

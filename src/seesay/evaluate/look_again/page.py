@@ -11,7 +11,7 @@ from seesay.evaluate.look_again.details import Details
 from seesay.evaluate.look_again.plot import TITLES
 from seesay.evaluate.look_again.split import EVIDENCE, HABIT_OFF, SHOWN_ADD, Measured
 from seesay.evaluate.look_again.wording import area, change, code, figure
-from seesay.evaluate.markdown import table
+from seesay.render.markdown import table
 
 _HEADLINE = ("CHAIR_I", "CHAIR_S", "recall", "F1", "words")
 _QUALITY = ("well-formed", "as trained", "empty", "repeating")

@@ -9,8 +9,7 @@ from typing import Final
 from seesay.evaluate.look_again.cost import Cost
 from seesay.evaluate.look_again.figures import Curve, Point
 from seesay.evaluate.look_again.split import BY_PROBABILITY, CUT, Measured
-from seesay.evaluate.report.plots import Axis
-from seesay.show.svg import AFTER, INK, SOFT, clean, document, text
+from seesay.render.charts import AFTER, INK, SOFT, Axis, clean, document, text
 
 TITLES: Final = {"kept": "habit-keeping scenes", "broken": "habit-breaking scenes"}
 _WIDTH, _HEIGHT, _GAP = 1040, 380, 70

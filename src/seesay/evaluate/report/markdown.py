@@ -9,7 +9,7 @@ from typing import Any
 from seesay.evaluate.report import grids, wording
 from seesay.evaluate.report.content import Report, Table, settled, shared
 from seesay.evaluate.report.grids import Cell, Grid
-from seesay.show.terminal import printable
+from seesay.render.terminal import printable
 
 
 def render(report: Report, title: str = "Evaluation") -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from seesay.evaluate.report import grids, plots, wording
 from seesay.evaluate.report.content import Report, settled
-from seesay.show.page import digest
-from seesay.show.terminal import printable
+from seesay.render.page import digest
+from seesay.render.terminal import printable
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,7 +36,7 @@ def _template() -> Template:
 
     environment = Environment(
         loader=ChoiceLoader(
-            [PackageLoader("seesay.evaluate", "report"), PackageLoader("seesay", "show")]
+            [PackageLoader("seesay.evaluate", "report"), PackageLoader("seesay", "render")]
         ),
         autoescape=True,
         undefined=StrictUndefined,

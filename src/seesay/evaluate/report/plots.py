@@ -4,17 +4,17 @@ a sweep falls off."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from seesay.evaluate.report.content import Line, Table
 from seesay.evaluate.report.wording import cost, figure, heading
 from seesay.evaluate.statistics import Interval
-from seesay.show.svg import (
+from seesay.render.charts import (
     AFTER,
     BEFORE,
     INK,
     SOFT,
+    Axis,
     clean,
     document,
     rect,
@@ -24,41 +24,6 @@ from seesay.show.svg import (
 
 WIDTH = 560
 _LEFT, _RIGHT, _TOP = 56, 16, 34
-_TICKS = 5
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Values from `low` to `high` at pixels from `start` to `end`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    @staticmethod
-    def over(values: Iterable[float], start: float, end: float, room: float = 0.08) -> Axis:
-        """An axis that holds all values, with room beside them as a share of their range."""
-        known = [value for value in values if math.isfinite(value)]
-        low, high = (min(known), max(known)) if known else (0.0, 1.0)
-        beside = (high - low) * room or 1.0
-        return Axis(low - beside, high + beside, start, end)
-
-    def held(self, value: float) -> float:
-        """The place of a value, or the nearer end of the axis."""
-        return self.at(min(max(value, self.low), self.high))
-
-    def at(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-    def ticks(self) -> list[float]:
-        """Round numbers, about `_TICKS` of them."""
-        rough = (self.high - self.low) / _TICKS
-        power = 10 ** math.floor(math.log10(rough))
-        step = next(k * power for k in (1, 2, 5, 10) if k * power >= rough)
-        first = math.ceil(self.low / step)
-        return [k * step for k in range(first, math.floor(self.high / step) + 1)]
 
 
 def trade(table: Table) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from seesay.evaluate.report import grids, wording
 from seesay.evaluate.report.content import Report
 from seesay.evaluate.report.grids import Grid
-from seesay.show.terminal import printable
+from seesay.render.terminal import printable
 
 _LOOKS = {"better": "green", "worse": "red"}
 

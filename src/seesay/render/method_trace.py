@@ -1,6 +1,6 @@
 """What a figure of a method shows, in a form that needs no model: plain numbers and pictures.
 
-`seesay.tracing.trace` measures it, `seesay.show.figure.draw` draws it. A part is None (or empty)
+`seesay.tracing.trace` measures it, `seesay.render.figure.draw` draws it. A part is None (or empty)
 where the method has no verb that calls for it.
 """
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seesay.grounding.removed import Withheld
-    from seesay.show.account import Panel
+    from seesay.render.account import Panel
 
     Numbers = NDArray[np.float64]
 else:

@@ -3,24 +3,31 @@
 Heat maps of all layers and heads are one picture a crop, of which every drawing shows a part: row
 l, column h is head h of layer l; the last column is the mean of the heads, the last row the mean of
 the chosen layers.
+
+What a lens shows of one word, in a form that needs no model: plain numbers and pictures.
+
+`seesay.lensing.lens` measures it, `seesay.render.lens_page.render` draws it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seesay.show import meaning, svg
-from seesay.show.heat import WIDTH, Ground, Rect, painted
-from seesay.show.lensed import Crop, Lens, Viewed
-from seesay.show.page import environment, rows
+from seesay.render import charts, wording
+from seesay.render.heat_maps import WIDTH, Ground, Rect, painted
+from seesay.render.page import environment, rows
 
 if TYPE_CHECKING:
-    from seesay.show.traced import Numbers
+    from PIL.Image import Image
+
+    from seesay.grounding import Mention
+    from seesay.models.image_geometry import Sight
+    from seesay.render.method_trace import Numbers
 
 MOST_LABELS = 12_000
 """Patches with their reading, over all layers of a page; where there are more, layers are left out
@@ -122,8 +129,8 @@ def render(lens: Lens) -> str:
             var_map=_var_map(lens),
             bars=_bars(lens),
             label=_label,
-            risk=None if lens.mention is None else meaning.risk(lens.mention),
-            verdict=None if lens.mention is None else meaning.verdict(lens.mention),
+            risk=None if lens.mention is None else wording.risk(lens.mention),
+            verdict=None if lens.mention is None else wording.verdict(lens.mention),
             protocol=rows(lens.protocol),
         )
     )
@@ -219,7 +226,7 @@ def _label(part: Part, layer: int) -> Iterator[tuple[float, float, float, str, f
 def _var_map(lens: Lens) -> str:
     """VAR by layer and head as an SVG; a cell is a link for the script to follow."""
     layers, heads = lens.var.shape
-    paint = svg.sequential(float(lens.var.max()))
+    paint = charts.sequential(float(lens.var.max()))
     left, top = 52, 24
     out = []
     for layer in range(layers):
@@ -230,7 +237,7 @@ def _var_map(lens: Lens) -> str:
         for head in range(heads):
             colour, opacity = paint(float(lens.var[layer, head]))
             picked = inside and lens.head in (None, head)
-            says = f"layer {layer}, head {head}: {meaning.share(float(lens.var[layer, head]))}"
+            says = f"layer {layer}, head {head}: {wording.share(float(lens.var[layer, head]))}"
             out.append(
                 f'<rect x="{left + head * _CELL}" y="{y}" width="{_CELL - 1}" height="{_CELL - 1}" '
                 f'fill="{colour}" fill-opacity="{opacity:.3f}" data-layer="{layer}" '
@@ -280,3 +287,134 @@ def _bars(lens: Lens) -> str:
         f'layer adds to the word"><path d="M{left} {zero:.1f}H{width - 4}"/>{"".join(levels)}'
         f"{''.join(out)}</svg>"
     )
+
+
+SCHEMA = "seesay.lens/1"
+_DIGITS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """One crop that the model saw of a picture, with what went on at each of its cells.
+
+    Attributes:
+        sight: where its cells lie on the picture, and what they show.
+        whole: whether the crop shows the whole picture.
+        attention: (layers, heads, rows, columns) shares of attention, 0 to 1, from the row that
+            predicts the word.
+        reads: (layers, rows, columns) the vocabulary entry that each cell's hidden state reads as.
+        sure: (layers, rows, columns) the probability of that reading.
+        says: (layers, rows, columns) the probability of the word's token there.
+    """
+
+    sight: Sight
+    whole: bool
+    attention: Numbers
+    reads: Sequence[Sequence[Sequence[str]]]
+    sure: Numbers
+    says: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Viewed:
+    """A picture of the prompt, with the crops that the model saw of it."""
+
+    name: str
+    picture: Image
+    crops: Sequence[Crop]
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """Where a model looked, and what it made of it, just before it wrote one token.
+
+    Attributes:
+        text: the whole text; `span` are the characters of the word that was looked for.
+        index: of the token looked at among the generated ones, from 0; `token` is it as text.
+        probability: of that token, 0 to 1.
+        mention: the word's scores and risk, where it names an object.
+        pictures: of the prompt, in order.
+        layers: the range that heat maps are the mean of, both ends included.
+        head: the one head that heat maps are of; None is the mean of all heads.
+        var: (layers, heads) share of attention on all image tokens, 0 to 1.
+        contribution: (layers,) what the attention of each layer adds to the token's logit when the
+            head reads it alone: lm_head(o_proj output)[token], without the final norm. The norm
+            would need the whole hidden state, so values compare layers and are no shares of the
+            final logit.
+        norm: whether the logit lens applies the final norm.
+        protocol: how all this was made.
+    """
+
+    text: str
+    span: tuple[int, int]
+    index: int
+    token: str
+    probability: float
+    mention: Mention | None
+    pictures: Sequence[Viewed]
+    layers: tuple[int, int]
+    head: int | None
+    var: Numbers
+    contribution: Numbers
+    norm: bool
+    protocol: Mapping[str, Any]
+
+    @property
+    def word(self) -> str:
+        """The word looked for, as written."""
+        return self.text[slice(*self.span)]
+
+    @property
+    def where(self) -> str:
+        """Which layers and heads heat maps are of, in words."""
+        first, last = self.layers
+        heads = "mean of all heads" if self.head is None else f"head {self.head}"
+        return f"layer {first}, {heads}" if first == last else f"layers {first} to {last}, {heads}"
+
+    def heatmap(self, crop: Crop) -> Numbers:
+        """(rows, columns) of `crop`: attention, mean over the chosen layers and heads."""
+        first, last = self.layers
+        chosen = crop.attention[first : last + 1]
+        mean: Numbers = (chosen if self.head is None else chosen[:, [self.head]]).mean((0, 1))
+        return mean
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; numbers are rounded to six digits behind the point."""
+        return {
+            "schema": SCHEMA,
+            "text": self.text,
+            "word": self.word,
+            "span": list(self.span),
+            "index": self.index,
+            "token": self.token,
+            "probability": round(self.probability, _DIGITS),
+            "mention": None if self.mention is None else self.mention.to_dict(),
+            "layers": list(self.layers),
+            "head": self.head,
+            "var": _listed(self.var),
+            "contribution": _listed(self.contribution),
+            "norm": self.norm,
+            "pictures": [self._viewed(viewed) for viewed in self.pictures],
+            "protocol": dict(self.protocol),
+        }
+
+    def _viewed(self, viewed: Viewed) -> dict[str, Any]:
+        return {
+            "name": viewed.name,
+            "crops": [
+                {
+                    "place": None if crop.sight.place is None else list(crop.sight.place),
+                    "whole": crop.whole,
+                    "heatmap": _listed(self.heatmap(crop)),
+                    "attention": _listed(crop.attention.mean(1)),
+                    "reads": [[list(row) for row in layer] for layer in crop.reads],
+                    "sure": _listed(crop.sure),
+                    "says": _listed(crop.says),
+                }
+                for crop in viewed.crops
+            ],
+        }
+
+
+def _listed(values: Numbers) -> Any:
+    return values.astype(float).round(_DIGITS).tolist()

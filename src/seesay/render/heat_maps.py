@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from seesay.show import svg
-from seesay.show.inline import cells_uri
+from seesay.render import charts
+from seesay.render.charts import cells_uri
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,7 +128,7 @@ def painted(shares: NDArray[np.floating[Any]]) -> str:
 @lru_cache
 def _palette() -> tuple[bytes, bytes]:
     """256 colours of three bytes each, and their opacities."""
-    paint = svg.sequential(1.0)
+    paint = charts.sequential(1.0)
     steps = [paint(k / 255) for k in range(256)]
     colours = b"".join(bytes.fromhex(colour[1:]) for colour, _ in steps)
     return colours, bytes([0, *(round(255 * opacity) for _, opacity in steps[1:])])

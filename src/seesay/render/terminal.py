@@ -14,7 +14,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from seesay.show.account import Account, Panel, Total, invented, is_invented, named, pieces, repeats
+from seesay.render.account import (
+    Account,
+    Panel,
+    Total,
+    invented,
+    is_invented,
+    named,
+    pieces,
+    repeats,
+)
 
 DOUBTFUL, INVENTED = "yellow", "red strike"
 
