@@ -10,16 +10,15 @@ import pytest
 
 import families
 from seesay.errors import InputError
-from seesay.evaluate.diagnose import REGISTRY, Claim, parse
-from seesay.evaluate.diagnose import figures as counting
-from seesay.evaluate.diagnose.captions import line_weights
-from seesay.evaluate.diagnose.content import Told, Word
-from seesay.evaluate.diagnose.figures import Words
-from seesay.evaluate.diagnose.pictures import pictures_of
-from seesay.evaluate.diagnose.strength import ALPHAS
-from seesay.evaluate.diagnose.vision import suggestion, windows
-from seesay.evaluate.diagnose.wording import interval, sentence
 from seesay.evaluate.statistics import Interval
+from seesay.explain.diagnose import REGISTRY, Claim, parse
+from seesay.explain.diagnose import figures as counting
+from seesay.explain.diagnose.described import line_weights, pictures_of
+from seesay.explain.diagnose.figures import Words
+from seesay.explain.diagnose.strength import ALPHAS
+from seesay.explain.diagnose.types import Told, Word
+from seesay.explain.diagnose.vision import suggestion, windows
+from seesay.explain.diagnose.wording import interval, sentence
 from seesay.grounding import Vocabulary
 
 # ---- figures and verdicts --------------------------------------------------------------------

@@ -11,14 +11,14 @@ import torch
 import families
 from seeing import vlm_of
 from seesay.engine import Stack
-from seesay.evaluate.diagnose.concentration import GRID, HELD, SINK, Sorted, TextSinks
-from seesay.evaluate.diagnose.content import Told, Word
-from seesay.evaluate.diagnose.heads import HeadMaps
-from seesay.evaluate.diagnose.kinds import BACKGROUND, KINDS, PICTURE, kinds
-from seesay.evaluate.diagnose.leaks import HALVES, Distances, Fading, Shares
-from seesay.evaluate.diagnose.looks import Lens, Looks
-from seesay.evaluate.diagnose.reading import Batch, read
-from seesay.evaluate.diagnose.sinks import IMAGE_TOKENS, THRESHOLD, SinkColumns
+from seesay.explain.diagnose.attention_shares import HALVES, Distances, Fading, Shares
+from seesay.explain.diagnose.heads import HeadMaps
+from seesay.explain.diagnose.object_attention import Lens, Looks
+from seesay.explain.diagnose.probe import Batch, read
+from seesay.explain.diagnose.sinks import IMAGE_TOKENS, THRESHOLD, SinkColumns
+from seesay.explain.diagnose.sparsity import GRID, HELD, SINK, Sorted, TextSinks
+from seesay.explain.diagnose.token_types import BACKGROUND, KINDS, PICTURE, kinds
+from seesay.explain.diagnose.types import Told, Word
 from seesay.methods import EAH, FarSight
 
 PROMPT = "what is in the picture ?"

@@ -12,9 +12,9 @@ import pytest
 
 from browser import CHROMIUM, Browser
 from seesay.cli import run
-from seesay.evaluate.diagnose import Claim, Finding, Part, Report, markdown, page
-from seesay.evaluate.diagnose.content import Numbers
 from seesay.evaluate.statistics import Interval
+from seesay.explain.diagnose import Claim, Finding, Part, Report, markdown, page
+from seesay.explain.diagnose.types import Numbers
 from seesay.render import charts
 
 BAND = [Interval(0.1 * k, 0.1 * k - 0.05, 0.1 * k + 0.05) for k in range(6)]

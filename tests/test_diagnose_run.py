@@ -13,9 +13,9 @@ import families
 from families import CACHE
 from seeing import WORDS, vlm_of
 from seesay.errors import InputError, SeesayError
-from seesay.evaluate.diagnose import Settings, diagnose, parse
-from seesay.evaluate.diagnose.selections import selections
-from seesay.evaluate.diagnose.store import Store
+from seesay.explain.diagnose import Settings, diagnose, parse
+from seesay.explain.diagnose.measurements import Store
+from seesay.explain.diagnose.sparsity import selections
 
 QUICK = {"max_new_tokens": 10, "batch_size": 4, "asked": 4}
 

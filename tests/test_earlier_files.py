@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from seesay.cli import run
-from seesay.evaluate.diagnose.store import Store
 from seesay.evaluate.run import open_run
+from seesay.explain.diagnose.measurements import Store
 from seesay.folder.listing import Folder
 from seesay.folder.rows import RowFile
 from seesay.grounding import Calibration

@@ -16,12 +16,12 @@ from seesay.cli import run
 from seesay.engine import Method, Stack, parse
 from seesay.engine.kv_cache import Kept
 from seesay.errors import MethodError
+from seesay.explain.trace import trace
 from seesay.grounding import Vocabulary
 from seesay.methods import REGISTRY
 from seesay.models import patch_layout
 from seesay.models.view import ModelView
 from seesay.render import figure
-from seesay.tracing import trace
 from seesay.vlm import VLM
 
 WORDS = Vocabulary.of({word: [] for word in families._WORDS if word.isalpha()})

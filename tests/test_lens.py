@@ -10,9 +10,8 @@ from seesay import asking
 from seesay.engine import Stack
 from seesay.engine.readout import with_text
 from seesay.errors import EngineError, InputError, ModelError
+from seesay.explain.lens import lens, look_inside
 from seesay.grounding import Vocabulary
-from seesay.lensing import lens
-from seesay.lensing.inside import look_inside
 from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
@@ -225,7 +224,7 @@ def test_what_is_not_there_is_refused(bundled, asked, message) -> None:
 
 def test_an_unknown_family_is_refused_before_the_long_part(llava, monkeypatch) -> None:
     vlm = vlm_of(llava)
-    monkeypatch.setattr("seesay.lensing.say", None)  # whoever generates would call it
+    monkeypatch.setattr("seesay.explain.lens.say", None)  # whoever generates would call it
     monkeypatch.setattr(llava.model.config, "model_type", "another")
     with pytest.raises(ModelError, match=r"family 'another' lie is not known.*llava"):
         lens(vlm, families.pictures(1)[0], prompt=PROMPT)

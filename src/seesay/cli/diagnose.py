@@ -16,7 +16,7 @@ from seesay.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from seesay.evaluate.diagnose import Report
+    from seesay.explain.diagnose import Report
 
 SPOKEN = 3
 """Pictures that cannot be opened and are named one by one; the rest is counted."""
@@ -80,8 +80,8 @@ def diagnose(
     targets = report or []
     _refuse(targets)
     with working("reading the diagnoses"):
-        from seesay.evaluate import diagnose as measuring
-        from seesay.evaluate.diagnose.pictures import pictures_of
+        from seesay.explain import diagnose as measuring
+        from seesay.explain.diagnose.described import pictures_of
         from seesay.grounding import Vocabulary
 
         chosen = measuring.parse(only)
@@ -150,7 +150,7 @@ def _write(found: Report, targets: list[Path], title: str) -> None:
     import shlex
     import sys
 
-    from seesay.evaluate.diagnose import markdown, page
+    from seesay.explain.diagnose import markdown, page
     from seesay.render.page import save
 
     command = " ".join(["seesay", *map(shlex.quote, sys.argv[1:])])
@@ -166,7 +166,7 @@ def _verdicts(found: Report) -> list[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
-    from seesay.evaluate.diagnose.wording import bound, interval
+    from seesay.explain.diagnose.wording import bound, interval
 
     looks = {"holds here": "green", "does not hold here": "red", "cannot be told": "dim"}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)

@@ -79,7 +79,7 @@ def lens(
     vocabulary = vocabulary_of(words)
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working("looking inside"):
-        from seesay.lensing import lens as look
+        from seesay.explain.lens import lens as look
 
         seen = look(vlm, opened, word, max_new_tokens=max_new_tokens, vocabulary=vocabulary, **how)
     if as_json:

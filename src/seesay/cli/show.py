@@ -50,8 +50,8 @@ def show(
     asked = {} if prompt is None else {"prompt": prompt}
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working(f"tracing {method.strip()}"):
+        from seesay.explain.trace import trace
         from seesay.render import figure, page
-        from seesay.tracing import trace
 
         traced = trace(vlm, opened, method, max_new_tokens=max_new_tokens, **asked)
         drawing = figure.draw(traced)

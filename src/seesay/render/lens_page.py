@@ -6,7 +6,7 @@ the chosen layers.
 
 What a lens shows of one word, in a form that needs no model: plain numbers and pictures.
 
-`seesay.lensing.lens` measures it, `seesay.render.lens_page.render` draws it.
+`seesay.explain.lens.lens` measures it, `seesay.render.lens_page.render` draws it.
 """
 
 from __future__ import annotations

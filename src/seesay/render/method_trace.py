@@ -1,7 +1,7 @@
 """What a figure of a method shows, in a form that needs no model: plain numbers and pictures.
 
-`seesay.tracing.trace` measures it, `seesay.render.figure.draw` draws it. A part is None (or empty)
-where the method has no verb that calls for it.
+`seesay.explain.trace.trace` measures it, `seesay.render.figure.draw` draws it. A part is None (or
+empty) where the method has no verb that calls for it.
 """
 
 from __future__ import annotations

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seesay.engine import AnyMethod
-from seesay.evaluate.diagnose.captions import Captions, line_weights
-from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part
-from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
-from seesay.evaluate.diagnose.figures import too_few_pictures
-from seesay.evaluate.diagnose.wording import columns
+from seesay.explain.diagnose.described import Captions, line_weights
+from seesay.explain.diagnose.figures import too_few_pictures
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part
+from seesay.explain.diagnose.wording import columns
 from seesay.methods import AttentionLens
 from seesay.models.view import ModelView
 from seesay.render import charts

@@ -15,17 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part, Told
-from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
-from seesay.evaluate.diagnose.figures import (
+from seesay.explain.diagnose.figures import (
     Floats,
     mean,
     mean_curve,
     rank_correlation,
     too_few_pictures,
 )
-from seesay.evaluate.diagnose.reading import Batch, Taker
-from seesay.evaluate.diagnose.wording import columns, interval, layers, number, percent
+from seesay.explain.diagnose.probe import Batch, Taker
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part, Told
+from seesay.explain.diagnose.wording import columns, interval, layers, number, percent
 from seesay.methods.eah import column_density, densest_head
 from seesay.render import charts
 

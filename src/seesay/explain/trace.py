@@ -21,6 +21,7 @@ from seesay.asking import Asked
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.method import ATTENTION_VERBS
 from seesay.errors import MethodError, ModelError
+from seesay.explain.observation import Notes, Said, say, watched
 from seesay.grounding import Reading, read
 from seesay.grounding.scores import svar_layers
 from seesay.models import patch_layout
@@ -43,7 +44,6 @@ from seesay.render.method_trace import (
 )
 from seesay.verification import steps_of
 from seesay.vlm import PROMPT, VLM
-from seesay.watching import Notes, Said, say, watched
 
 MAX_NEW_TOKENS = 96
 _VERBS = ("prepare", *ATTENTION_VERBS, "compact", "fold")

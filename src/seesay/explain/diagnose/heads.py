@@ -14,12 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part, Told
-from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
-from seesay.evaluate.diagnose.figures import Floats, Words
-from seesay.evaluate.diagnose.reading import Batch, Taker, read
-from seesay.evaluate.diagnose.vision import stacked
-from seesay.evaluate.diagnose.wording import columns, layers
+from seesay.explain.diagnose.figures import Floats, Words
+from seesay.explain.diagnose.probe import Batch, Taker, read
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part, Told
+from seesay.explain.diagnose.vision import stacked
+from seesay.explain.diagnose.wording import columns, layers
 from seesay.grounding.scores import svar_layers
 from seesay.models.image_geometry import sights
 from seesay.render import charts

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seesay.evaluate import detection, statistics
-from seesay.evaluate.diagnose.content import Told, Word
 from seesay.evaluate.statistics import Interval
+from seesay.explain.diagnose.types import Told, Word
 
 Floats = NDArray[np.float64]
 

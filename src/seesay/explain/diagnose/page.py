@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from seesay.evaluate.diagnose import wording
-from seesay.evaluate.diagnose.content import Report
+from seesay.explain.diagnose import wording
+from seesay.explain.diagnose.types import Report
 from seesay.render.page import rows
 from seesay.render.terminal import printable
 
@@ -29,7 +29,7 @@ def _template() -> Template:
 
     environment = Environment(
         loader=ChoiceLoader(
-            [PackageLoader("seesay.evaluate", "diagnose"), PackageLoader("seesay", "render")]
+            [PackageLoader("seesay.explain", "diagnose"), PackageLoader("seesay", "render")]
         ),
         autoescape=True,
         undefined=StrictUndefined,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from seesay.evaluate.diagnose import wording
-from seesay.evaluate.diagnose.content import Claim, Finding, Part, Report
+from seesay.explain.diagnose import wording
+from seesay.explain.diagnose.types import Claim, Finding, Part, Report
 from seesay.render.page import rows
 from seesay.render.terminal import printable
 

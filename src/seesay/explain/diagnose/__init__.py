@@ -7,11 +7,9 @@ methods (`asking`), and concludes with figures, numbers and claims (`content`), 
 
 from __future__ import annotations
 
-from seesay.evaluate.diagnose.content import Claim, Finding, Part, Report
-from seesay.evaluate.diagnose.diagnosis import Diagnosis
-from seesay.evaluate.diagnose.protocol import Settings
-from seesay.evaluate.diagnose.registry import REGISTRY, parse
-from seesay.evaluate.diagnose.run import diagnose
+from seesay.explain.diagnose.protocol import Settings
+from seesay.explain.diagnose.run import REGISTRY, diagnose, parse
+from seesay.explain.diagnose.types import Claim, Diagnosis, Finding, Part, Report
 
 __all__ = [
     "REGISTRY",

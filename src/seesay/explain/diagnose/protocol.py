@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seesay.evaluate.diagnose.diagnosis import Evidence
-from seesay.evaluate.diagnose.figures import RESAMPLES
-from seesay.evaluate.diagnose.pictures import FIRST_SEED, TOY
-from seesay.evaluate.diagnose.store import finite
+from seesay.explain.diagnose.described import FIRST_SEED, TOY
+from seesay.explain.diagnose.figures import RESAMPLES
+from seesay.explain.diagnose.measurements import finite
+from seesay.explain.diagnose.types import Evidence
 from seesay.grounding import Vocabulary
 from seesay.models.compat import versions
 from seesay.vlm import BUNDLED, PROMPT, VLM

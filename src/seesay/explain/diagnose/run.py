@@ -1,4 +1,6 @@
-"""A diagnosis from its beginning to its end: describe, read, ask again, conclude.
+"""All diagnoses, in the order of the page; a new one is its file and one line here.
+
+A diagnosis from its beginning to its end: describe, read, ask again, conclude.
 
 Each batch of pictures goes through the stages that are not measured yet; what a stage found of a
 batch is written down before the next one begins, so a run that ends early goes on from there.
@@ -11,22 +13,44 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from seesay.errors import InputError
-from seesay.evaluate.diagnose import asking
-from seesay.evaluate.diagnose.content import Report, Told, Word
-from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
-from seesay.evaluate.diagnose.pictures import Shown, pictures_of
-from seesay.evaluate.diagnose.protocol import (
-    Settings,
-    full_protocol,
-    named,
-    protocol,
-    remarks,
-)
-from seesay.evaluate.diagnose.reading import Batch, read
-from seesay.evaluate.diagnose.store import Store
+from seesay.errors import InputError, nearest
+from seesay.explain.diagnose import described
+from seesay.explain.diagnose.decay import Decay
+from seesay.explain.diagnose.described import Shown, pictures_of
+from seesay.explain.diagnose.heads import Heads
+from seesay.explain.diagnose.measurements import Store
+from seesay.explain.diagnose.probe import Batch, read
+from seesay.explain.diagnose.protocol import Settings, full_protocol, named, protocol, remarks
+from seesay.explain.diagnose.sinks import Sinks
+from seesay.explain.diagnose.sparsity import Sparsity
+from seesay.explain.diagnose.strength import Strength
+from seesay.explain.diagnose.types import Diagnosis, Evidence, Report, Told, Word
+from seesay.explain.diagnose.vision import Vision
 from seesay.pictures import Opened, open_picture
 from seesay.vlm import VLM
+
+_ALL: tuple[type[Diagnosis], ...] = (Vision, Heads, Decay, Sinks, Sparsity, Strength)
+
+REGISTRY: dict[str, type[Diagnosis]] = {kind.name: kind for kind in _ALL}
+"""Every diagnosis by its name."""
+
+
+def parse(text: str | None = None) -> list[Diagnosis]:
+    """The diagnoses that `text` names, such as "sinks, decay", in the order of the page; None and
+    "all" are all of them.
+
+    Raises:
+        InputError: an unknown name; the message names the nearest.
+    """
+    names = [name.strip().lower() for name in ("all" if text is None else text).split(",")]
+    names = [name for name in names if name]
+    if not names:
+        raise InputError(f"no diagnosis in {text!r}; known: all, {', '.join(REGISTRY)}")
+    for name in names:
+        if name not in REGISTRY and name != "all":
+            raise InputError(f"unknown diagnosis {name!r}; {nearest(name, [*REGISTRY, 'all'])}")
+    return [kind() for name, kind in REGISTRY.items() if name in names or "all" in names]
+
 
 TEXT = "text"
 ASKED = "asked:"
@@ -125,7 +149,7 @@ class _Measuring:
         left = self._lacking(TEXT, pairs)
         if not left:
             return
-        for one in asking.describe(self.vlm, *_split(left), **self._how()):
+        for one in described.describe(self.vlm, *_split(left), **self._how()):
             self.store.append(TEXT, one.picture, asdict(one))
         self._report()
 
@@ -157,7 +181,7 @@ class _Measuring:
                 left = self._lacking(stage, wanted)
                 if not left:
                     continue
-                counts = asking.count(self.vlm, *_split(left), method, **self._how())
+                counts = described.count(self.vlm, *_split(left), method, **self._how())
                 for (shown, _), count in zip(left, counts, strict=True):
                     self.store.append(stage, shown.id, count)
                 self._report()

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.evaluate.diagnose.kinds import KINDS, kinds
-from seesay.evaluate.diagnose.reading import Batch, Taker
+from seesay.explain.diagnose.probe import Batch, Taker
+from seesay.explain.diagnose.token_types import KINDS, kinds
 from seesay.methods.farsight import FarSight
 
 HALVES = 2  # bins of distance a doubling

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.evaluate.diagnose.reading import Batch, Taker
+from seesay.explain.diagnose.probe import Batch, Taker
 
 _AT_ONCE = 64  # image tokens under the head at once
 

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from seesay.evaluate import fitting
-from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part
-from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
-from seesay.evaluate.diagnose.figures import Floats, Words, too_few_pictures
-from seesay.evaluate.diagnose.looks import Lens, Looks
-from seesay.evaluate.diagnose.reading import Batch, Taker
-from seesay.evaluate.diagnose.wording import columns, interval, layers
 from seesay.evaluate.statistics import Interval
+from seesay.explain.diagnose.figures import Floats, Words, too_few_pictures
+from seesay.explain.diagnose.object_attention import Lens, Looks
+from seesay.explain.diagnose.probe import Batch, Taker
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part
+from seesay.explain.diagnose.wording import columns, interval, layers
 from seesay.grounding.scores import svar_layers
 from seesay.render import charts
 

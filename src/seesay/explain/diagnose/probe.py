@@ -23,8 +23,8 @@ from seesay import asking
 from seesay.engine import Method, Stack
 from seesay.engine.attention import Call, block_mask, masked, scores_of
 from seesay.engine.state import Prompt
-from seesay.evaluate.diagnose.content import Told
-from seesay.lensing.inside import attention_of
+from seesay.explain.diagnose.types import Told
+from seesay.explain.lens import attention_of
 from seesay.methods.farsight import FarSight, sink_logit
 from seesay.models.view import ModelView
 from seesay.vlm import VLM

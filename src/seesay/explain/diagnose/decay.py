@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from seesay.evaluate.diagnose.content import Claim, Finding, Numbers, Part
-from seesay.evaluate.diagnose.diagnosis import Diagnosis, Evidence
-from seesay.evaluate.diagnose.figures import (
+from seesay.explain.diagnose.attention_shares import HALVES, Distances, Fading, Shares
+from seesay.explain.diagnose.figures import (
     Floats,
     curve,
     mean,
@@ -23,10 +22,10 @@ from seesay.evaluate.diagnose.figures import (
     slowed,
     too_few_pictures,
 )
-from seesay.evaluate.diagnose.kinds import KINDS, LOW
-from seesay.evaluate.diagnose.leaks import HALVES, Distances, Fading, Shares
-from seesay.evaluate.diagnose.reading import Batch, Taker
-from seesay.evaluate.diagnose.wording import columns, interval, layers, percent
+from seesay.explain.diagnose.probe import Batch, Taker
+from seesay.explain.diagnose.token_types import KINDS, LOW
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part
+from seesay.explain.diagnose.wording import columns, interval, layers, percent
 from seesay.methods.farsight import FarSight
 from seesay.render import charts
 
