@@ -22,8 +22,8 @@ import seesay
 from seesay import asking, toy
 from seesay.engine import Stack
 from seesay.engine.prefix import Cost, Fork
-from seesay.evaluate import detection
-from seesay.evaluate.fitting import Floats, area
+from seesay.evaluate import detection_metrics
+from seesay.evaluate.risk_model import Floats, area
 from seesay.grounding.questions import attribute, count
 from seesay.grounding.scored_text import decode
 from seesay.grounding.scores import tokens_of
@@ -113,12 +113,12 @@ def told(found: list[Checked], habits: dict[str, float]) -> None:
     print(f"{len(found)} mentions, {int((~there).sum())} invented\n")
     print("| score | AUROC | within mention number | − log-probability's |\n|---|---|---|---|")
     for name, score in scores.items():
-        plain = detection.auroc(score, there, scene, resamples=500)
-        within = detection.auroc(score, there, scene, within=number, resamples=500).value
-        more = detection.estimate(
-            detection.area(score, there),
+        plain = detection_metrics.auroc(score, there, scene, resamples=500)
+        within = detection_metrics.auroc(score, there, scene, within=number, resamples=500).value
+        more = detection_metrics.estimate(
+            detection_metrics.area(score, there),
             scene,
-            versus=detection.area(logprob, there),
+            versus=detection_metrics.area(logprob, there),
             resamples=500,
         )
         print(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import seesay
 from seesay import toy
-from seesay.folder import describe_folder
+from seesay.runs.folder import describe_folder
 
 if len(sys.argv) > 1:
     photos, out = Path(sys.argv[1]), Path("rows.jsonl")

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seesay.evaluate.benchmark import Answer, Benchmark, Metric, Sample, Score, ratio
-from seesay.evaluate.run import Entry, Plan, open_run
-from seesay.evaluate.run.plan import jobs_of, planned
+from seesay.runs.evaluation import Entry, Plan, open_run
+from seesay.runs.evaluation.plan import jobs_of, planned
 
 GREEDY = {"num_beams": 1, "do_sample": False, "generation": {}}
 THINGS = ("fork", "dog", "cup")

@@ -10,8 +10,7 @@ import pytest
 
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Sample
-from seesay.evaluate.benchmarks.amber import AmberGenerative
-from seesay.evaluate.benchmarks.amber_nouns import VocabularyNouns
+from seesay.evaluate.benchmarks.amber import AmberGenerative, VocabularyNouns
 from seesay.evaluate.benchmarks.amber_yes_no import AmberDiscriminative
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "amber_cases.json").read_text())

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from seesay.errors import InputError
-from seesay.evaluate import fitting
-from seesay.evaluate.fitting import Case, area, fit, folds, layer_range, left_out
+from seesay.evaluate import risk_model
+from seesay.evaluate.risk_model import Case, area, fit, folds, layer_range, left_out
 
 
 def case(picture: int, invented: bool, by_layer=(0.5, 0.5), own=(0.4, 0.4), **scores) -> Case:
@@ -56,11 +56,11 @@ def test_the_logistic_is_the_ridge_optimum() -> None:
     for one in given:
         risk = model.risk(one.scores)
         for k, name in enumerate(model.features):
-            value = fitting.feature(name, one.scores)
+            value = risk_model.feature(name, one.scores)
             gradient[k] += (risk - one.invented) * (value - model.mean[k]) / model.scale[k]
         gradient[3] += risk - one.invented
     for k in range(3):
-        gradient[k] += fitting.RIDGE * model.weights[k]
+        gradient[k] += risk_model.RIDGE * model.weights[k]
     assert gradient == pytest.approx([0.0] * 4, abs=1e-3)  # weights are written with six digits
     assert model.weights[0] < 0 > model.weights[1]
 

@@ -11,8 +11,7 @@ import pytest
 from seesay.evaluate.benchmark import Answer, Sample
 from seesay.evaluate.benchmarks.chair import Chair
 from seesay.evaluate.benchmarks.chair_read import READERS
-from seesay.evaluate.benchmarks.chair_singular import PATTERN
-from seesay.evaluate.benchmarks.chair_words import NODES, WORDS
+from seesay.evaluate.benchmarks.chair_words import NODES, PATTERN, WORDS
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "chair_cases.json").read_text())

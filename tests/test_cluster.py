@@ -11,9 +11,9 @@ import pytest
 
 import run_kit
 from seesay.errors import InputError, SeesayError
-from seesay.evaluate.cluster import Cluster
-from seesay.evaluate.run import open_run
-from seesay.evaluate.run.speaking import Setup
+from seesay.runs.evaluation import open_run
+from seesay.runs.evaluation.worker import Setup
+from seesay.runs.ray_backend import Cluster
 from test_evaluate_run import SETUP, run
 
 

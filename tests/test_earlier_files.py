@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from seesay.cli import run
-from seesay.evaluate.run import open_run
 from seesay.explain.diagnose.measurements import Store
-from seesay.folder.listing import Folder
-from seesay.folder.rows import RowFile
 from seesay.grounding import Calibration
+from seesay.runs.evaluation import open_run
+from seesay.runs.folder.listing import Folder
+from seesay.runs.folder.rows import RowFile
 from seesay.toy import MODEL_DIR
 
 EARLIER = Path(__file__).parent / "fixtures" / "earlier"

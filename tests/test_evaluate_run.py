@@ -15,12 +15,11 @@ import pytest
 
 import run_kit
 from seesay.errors import EngineError, InputError, SeesayError
-from seesay.evaluate.run import open_run
-from seesay.evaluate.run.crew import MOST_LOSSES, Crew, Here
-from seesay.evaluate.run.processes import Processes
-from seesay.evaluate.run.running import Progress, Settings, ask, prepare
-from seesay.evaluate.run.speaking import Setup
-from seesay.evaluate.run.variants import Wanted
+from seesay.runs.evaluation import open_run
+from seesay.runs.evaluation.entries import Wanted
+from seesay.runs.evaluation.runner import Progress, Settings, ask, prepare
+from seesay.runs.evaluation.worker import Setup
+from seesay.runs.worker_pool import MOST_LOSSES, Crew, Here, Processes
 
 SETUP = Setup(threads=1)
 BOTH = (run_kit.Captions(), run_kit.Questions())

@@ -15,10 +15,10 @@ import families
 from seesay import toy
 from seesay.asking import Options
 from seesay.errors import InputError, MethodError
-from seesay.folder import ERROR_SCHEMA, Describing, Folder, describe_folder
 from seesay.grounding import Vocabulary
 from seesay.methods import FarSight
 from seesay.models.view import ModelView
+from seesay.runs.folder import ERROR_SCHEMA, Describing, Folder, describe_folder
 from seesay.vlm import VLM, load
 
 SHORT: Options = {"max_new_tokens": 6}

@@ -14,7 +14,7 @@ import pytest
 from seesay import toy
 from seesay.cli import run
 from seesay.cli.output import spoken
-from seesay.folder import Folder
+from seesay.runs.folder import Folder
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from seesay import toy
 from seesay.errors import InputError, SeesayError
-from seesay.folder import ERROR_SCHEMA, Describing, Folder, RowFile, describe_folder
+from seesay.runs.folder import ERROR_SCHEMA, Describing, Folder, RowFile, describe_folder
 from seesay.vlm import VLM, load
 
 SHORT = {"max_new_tokens": 6}

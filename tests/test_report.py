@@ -11,9 +11,9 @@ import pytest
 
 from little import Captions, Questions, caption, captions, replies
 from seesay.errors import InputError
-from seesay.evaluate.report import data, grids, wording
+from seesay.evaluate.report import cells, data, formatting
 from seesay.evaluate.report.content import Answered, Beside, Gathered, Measured
-from seesay.evaluate.report.tabulate import account, assemble, table
+from seesay.evaluate.report.table_builder import account, assemble, table
 from seesay.evaluate.statistics import Compared, Interval, compare
 
 PICTURES, ASKED = Captions(pictures=200), Questions(pictures=120)
@@ -48,7 +48,7 @@ def test_a_method_equal_to_plain_gets_no_evidence_everywhere():
     same = line(asked(entry("same", REPLIES)), "same")
     assert same.mcnemar == (0, 0, 1.0)
     assert same.account == "no gain to explain"
-    assert "no evidence" in grids.gains(asked(entry("same", REPLIES))).rows[1][2].text
+    assert "no evidence" in cells.gains(asked(entry("same", REPLIES))).rows[1][2].text
 
 
 def test_a_method_that_sees_better_is_explained_by_no_control():
@@ -240,8 +240,8 @@ def test_words_for_what_explains():
 
 
 def test_numbers_are_written_with_care():
-    assert wording.number(-0.04) == "0.0"
-    assert wording.number(-3.25) == "−3.2"
-    assert wording.number(math.nan) == "–"
-    assert [wording.signed(v) for v in (1.26, -1.26, 0.01)] == ["+1.3", "−1.3", "0.0"]
-    assert [wording.probability(p) for p in (0.0002, 0.0421, 1.0)] == ["< .001", ".042", "1"]
+    assert formatting.number(-0.04) == "0.0"
+    assert formatting.number(-3.25) == "−3.2"
+    assert formatting.number(math.nan) == "–"
+    assert [formatting.signed(v) for v in (1.26, -1.26, 0.01)] == ["+1.3", "−1.3", "0.0"]
+    assert [formatting.probability(p) for p in (0.0002, 0.0421, 1.0)] == ["< .001", ".042", "1"]

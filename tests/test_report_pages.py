@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from little import Captions, Questions, captions, replies
-from seesay.evaluate.report import grids, markdown, page, plots, terminal
+from seesay.evaluate.report import cells, charts, markdown, page, terminal
 from seesay.evaluate.report.content import Answered, Gathered, Measured
-from seesay.evaluate.report.tabulate import assemble
+from seesay.evaluate.report.table_builder import assemble
 from seesay.render.charts import Axis
 
 HOSTILE = "<script>alert('x')</script> | **bold** \x1b[31m"
@@ -85,7 +85,7 @@ def test_a_page_holds_every_cell_and_escapes_what_others_wrote(report):
     shown = [
         grid
         for table in report.tables
-        for grid in (grids.gains(table), grids.figures(table), grids.controls(table))
+        for grid in (cells.gains(table), cells.figures(table), cells.controls(table))
     ]
     for grid in shown:
         for row in grid.rows:
@@ -157,18 +157,18 @@ def test_a_terminal_gets_one_line_a_row(report):
 
 def test_plots_are_xml_and_name_their_numbers(report):
     described, asked = report.tables
-    for drawing in (plots.trade(described), plots.trade(asked), plots.costs(described),
-                    *(curves for _, curves in plots.sweeps(described))):  # fmt: skip
+    for drawing in (charts.trade(described), charts.trade(asked), charts.costs(described),
+                    *(curves for _, curves in charts.sweeps(described))):  # fmt: skip
         root = ElementTree.fromstring(drawing)
         assert root.tag.endswith("svg")
     figure = described.lines[1].figures["CHAIR_I"]
-    assert f"better: CHAIR_I {figure.value:.1f}" in plots.trade(described)
-    assert "its least probable mentions left out" in plots.trade(described)
-    assert "least probable" not in plots.trade(asked)
+    assert f"better: CHAIR_I {figure.value:.1f}" in charts.trade(described)
+    assert "its least probable mentions left out" in charts.trade(described)
+    assert "least probable" not in charts.trade(asked)
 
 
 def test_a_sweep_is_grey_where_recall_has_fallen_and_only_there(report):
-    ((name, drawing),) = plots.sweeps(report.tables[0])
+    ((name, drawing),) = charts.sweeps(report.tables[0])
     assert name == "lens.alpha"
     fallen = [
         line.swept[2]
@@ -177,14 +177,14 @@ def test_a_sweep_is_grey_where_recall_has_fallen_and_only_there(report):
     ]
     assert 0 < len(fallen) < 5
     assert drawing.count('class="shade"') == 2 * len(fallen)  # under both curves
-    assert not list(plots.sweeps(report.tables[1]))
+    assert not list(charts.sweeps(report.tables[1]))
 
 
 def test_nothing_is_drawn_where_there_is_nothing(report):
     described = report.tables[0]
     alone = replace(described, lines=described.lines[:1], dropping=())
-    assert plots.trade(alone) == plots.costs(alone) == ""
-    assert grids.controls(alone).rows == ()
+    assert charts.trade(alone) == charts.costs(alone) == ""
+    assert cells.controls(alone).rows == ()
     assert page.render(replace(report, tables=(alone,)))
 
 

@@ -10,9 +10,9 @@ import pytest
 from little import Captions, Questions, captions, replies
 from seesay.cli import run as command_line
 from seesay.errors import InputError
-from seesay.evaluate.report import build, read
-from seesay.evaluate.run import Entry, Plan, Store
-from seesay.evaluate.run.plan import jobs_of, planned
+from seesay.evaluate.report import build, load
+from seesay.runs.evaluation import Entry, Plan, Store
+from seesay.runs.evaluation.plan import jobs_of, planned
 
 GREEDY = {"num_beams": 1, "do_sample": False, "generation": {}}
 PICTURES, ASKED = Captions(pictures=30), Questions(pictures=20)
@@ -37,7 +37,7 @@ def suites(monkeypatch):
                  "fewer": replace(PICTURES, pictures=7)}  # fmt: skip
         return [known[part] for part in text.split(",")]
 
-    monkeypatch.setattr(read, "suite_of", suite)
+    monkeypatch.setattr(load, "suite_of", suite)
 
 
 def entry(name, **fields):
@@ -151,7 +151,7 @@ def test_an_unfinished_run_says_so(tmp_path):
 
 def test_other_samples_than_those_that_were_asked_are_refused(tmp_path, monkeypatch):
     folder = write(tmp_path / "a", ["plain"], suite="little-captions")
-    monkeypatch.setattr(read, "suite_of", lambda *_, **__: [replace(PICTURES, pictures=7)])
+    monkeypatch.setattr(load, "suite_of", lambda *_, **__: [replace(PICTURES, pictures=7)])
     with pytest.raises(InputError, match="not those that were asked"):
         build([folder])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seesay.errors import InputError
-from seesay.evaluate import detection, statistics
+from seesay.evaluate import detection_metrics, statistics
 
 
 def items(count, seed, levels=None):
@@ -65,9 +65,9 @@ def redrawn(times, clusters):
 
 @pytest.mark.parametrize("levels", [None, 2])
 def test_auroc_and_its_interval_are_the_loops(levels, monkeypatch):
-    monkeypatch.setattr(detection, "_WEIGHTS_AT_ONCE", 500)  # so that chunks are crossed
+    monkeypatch.setattr(detection_metrics, "_WEIGHTS_AT_ONCE", 500)  # so that chunks are crossed
     scores, truth, clusters = items(60, 1, levels)
-    got = detection.auroc(scores, truth, clusters.tolist(), resamples=80)
+    got = detection_metrics.auroc(scores, truth, clusters.tolist(), resamples=80)
     assert got.value == pytest.approx(slow_auroc(scores, truth))
     drawn = [
         slow_auroc(scores[at], truth[at])
@@ -80,7 +80,7 @@ def test_auroc_within_bins_is_the_loop():
     scores, truth, clusters = items(90, 2, 3)
     bins = np.random.default_rng(3).integers(0, 3, 90)
     bins[:4] = 7  # too small to count
-    got = detection.auroc(scores, truth, clusters, within=bins, resamples=60)
+    got = detection_metrics.auroc(scores, truth, clusters, within=bins, resamples=60)
     assert got.value == pytest.approx(slow_within(scores, truth, bins, (0, 1, 2)))
     drawn = [
         slow_within(scores[at], truth[at], bins[at], (0, 1, 2))
@@ -94,14 +94,17 @@ def test_a_score_that_is_only_position_says_nothing_within_position():
     position = rng.integers(0, 4, 2000)
     truth = rng.random(2000) < 0.8 - 0.2 * position
     clusters = np.arange(2000) // 4
-    assert detection.auroc(-position, truth, clusters, resamples=100).low > 0.6
-    assert detection.auroc(-position, truth, clusters, within=position, resamples=100).value == 0.5
+    assert detection_metrics.auroc(-position, truth, clusters, resamples=100).low > 0.6
+    assert (
+        detection_metrics.auroc(-position, truth, clusters, within=position, resamples=100).value
+        == 0.5
+    )
 
 
 @pytest.mark.parametrize("levels", [None, 2])
 def test_average_precision_is_the_loop(levels):
     scores, truth, clusters = items(70, 5, levels)
-    got = detection.average_precision(scores, truth, clusters, resamples=50)
+    got = detection_metrics.average_precision(scores, truth, clusters, resamples=50)
     assert got.value == pytest.approx(slow_precision(scores, truth))
     drawn = [
         slow_precision(scores[at], truth[at])
@@ -112,7 +115,7 @@ def test_average_precision_is_the_loop(levels):
 
 def test_average_precision_of_a_constant_is_the_share_of_positives():
     _, truth, clusters = items(50, 6)
-    got = detection.average_precision(np.zeros(50), truth, clusters, resamples=10)
+    got = detection_metrics.average_precision(np.zeros(50), truth, clusters, resamples=10)
     assert got.value == pytest.approx(truth.mean())
 
 
@@ -120,14 +123,14 @@ def test_calibration_error_and_curve_are_the_loops():
     rng = np.random.default_rng(7)
     probability = np.r_[rng.random(98), 0.0, 1.0]
     truth, clusters = rng.random(100) < probability**2, np.arange(100) // 2
-    got = detection.calibration_error(probability, truth, clusters, bins=8, resamples=40)
+    got = detection_metrics.calibration_error(probability, truth, clusters, bins=8, resamples=40)
     assert got.value == pytest.approx(slow_calibration(probability, truth, 8))
     drawn = [
         slow_calibration(probability[at], truth[at], 8)
         for at in (redrawn(t, clusters) for t in statistics.draws(50, 40))
     ]
     assert (got.low, got.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
-    curve = detection.reliability(probability, truth, bins=8)
+    curve = detection_metrics.reliability(probability, truth, bins=8)
     assert sum(step.items for step in curve) == 100
     gaps = [step.items / 100 * abs(step.probability - step.share) for step in curve]
     assert sum(gaps) == pytest.approx(got.value)
@@ -136,24 +139,24 @@ def test_calibration_error_and_curve_are_the_loops():
 def test_differences_are_paired():
     scores, truth, clusters = items(200, 8)
     noisy = scores + np.random.default_rng(9).normal(size=200) * 0.1
-    first, second = detection.area(scores, truth), detection.area(noisy, truth)
-    apart = detection.estimate(first, clusters, versus=second, resamples=500)
-    alone = detection.estimate(first, clusters, resamples=500)
+    first, second = detection_metrics.area(scores, truth), detection_metrics.area(noisy, truth)
+    apart = detection_metrics.estimate(first, clusters, versus=second, resamples=500)
+    alone = detection_metrics.estimate(first, clusters, resamples=500)
     assert apart.value == pytest.approx(slow_auroc(scores, truth) - slow_auroc(noisy, truth))
     assert apart.high - apart.low < (alone.high - alone.low) / 3
-    assert detection.estimate(first, clusters, versus=first, resamples=50) == (0, 0, 0)
+    assert detection_metrics.estimate(first, clusters, versus=first, resamples=50) == (0, 0, 0)
 
 
 def test_one_kind_only_is_not_defined():
-    assert np.isnan(detection.auroc([1.0, 2.0], [True, True], "ab", resamples=10).value)
+    assert np.isnan(detection_metrics.auroc([1.0, 2.0], [True, True], "ab", resamples=10).value)
 
 
 def test_bad_items_are_refused():
     with pytest.raises(InputError, match="give each item one"):
-        detection.area([1.0, 2.0], [True])
+        detection_metrics.area([1.0, 2.0], [True])
     with pytest.raises(InputError, match="no numbers"):
-        detection.area([1.0, np.nan], [True, False])
+        detection_metrics.area([1.0, np.nan], [True, False])
     with pytest.raises(InputError, match="bins for"):
-        detection.area([1.0, 2.0], [True, False], within=[1])
+        detection_metrics.area([1.0, 2.0], [True, False], within=[1])
     with pytest.raises(InputError, match="0 to 1"):
-        detection.reliability([0.5, 1.5], [True, False])
+        detection_metrics.reliability([0.5, 1.5], [True, False])

@@ -17,9 +17,9 @@ from seesay.cli.output import emit, say, spoken, working
 from seesay.errors import InputError
 
 if TYPE_CHECKING:
-    from seesay.evaluate.run import Run
-    from seesay.evaluate.run.running import Progress
-    from seesay.evaluate.run.speaking import Setup
+    from seesay.runs.evaluation import Run
+    from seesay.runs.evaluation.runner import Progress
+    from seesay.runs.evaluation.worker import Setup
 
 FIRST_WORD, LATER_WORDS = 5.0, 30.0
 """Seconds until progress is first spoken of where stderr is no terminal, and between its lines."""
@@ -102,10 +102,10 @@ def evaluate(
         raise InputError("--temperature is for drawn tokens; add --sample")
     with working("reading the benchmarks"):
         from seesay.evaluate.benchmarks import suite as benchmarks_of
-        from seesay.evaluate.run.records import check_folder
-        from seesay.evaluate.run.running import Settings, ask, prepare
-        from seesay.evaluate.run.speaking import Setup
-        from seesay.evaluate.run.variants import Wanted
+        from seesay.runs.evaluation.entries import Wanted
+        from seesay.runs.evaluation.records import check_folder
+        from seesay.runs.evaluation.runner import Settings, ask, prepare
+        from seesay.runs.evaluation.worker import Setup
 
         folder = out or _folder(model, suite, limit)
         check_folder(folder)
@@ -160,12 +160,11 @@ def _folders(data: list[str] | None) -> str | dict[str, str] | None:
 def _crew(
     engine: Engine, setup: Setup, workers: int, address: str | None, gpus: float | None
 ) -> Iterator[Any]:
-    from seesay.evaluate.run.crew import Crew, Here
-    from seesay.evaluate.run.processes import Processes
+    from seesay.runs.worker_pool import Crew, Here, Processes
 
     place: Any = Here(setup) if workers == 1 else Processes(setup)
     if engine is Engine.RAY:
-        from seesay.evaluate.cluster import Cluster
+        from seesay.runs.ray_backend import Cluster
 
         with working("joining the cluster"):
             place = Cluster(setup, address=address, workers=workers, gpus=gpus)

@@ -13,7 +13,7 @@ from seesay.errors import InputError, SeesayError
 
 if TYPE_CHECKING:
     from seesay.asking import Options
-    from seesay.folder import Describing, Tally
+    from seesay.runs.folder import Describing, Tally
     from seesay.vlm import VLM
 
 
@@ -56,12 +56,12 @@ def describe_folder(
         asked: prompt and options of `VLM.describe`, without those left at their default.
 
     Raises:
-        SeesayError: beside `seesay.folder`'s reasons, pictures that could not be described; all
-            others have been.
+        SeesayError: beside `seesay.runs.folder`'s reasons, pictures that could not be described;
+            all others have been.
     """
     from seesay.asking import Asked
-    from seesay.folder import Describing, Folder, RowFile
     from seesay.models.images import MAX_PIXELS
+    from seesay.runs.folder import Describing, Folder, RowFile
     from seesay.vlm import PROMPT
 
     prompt: str = asked.pop("prompt", PROMPT)
@@ -94,7 +94,7 @@ def describe_folder(
 
 def _printed(describing: Describing, report: Report) -> Tally:
     """Rows on stdout as they come; a reader that has gone away ends the work and is no error."""
-    from seesay.folder import ERROR_SCHEMA, Tally, encoded
+    from seesay.runs.folder import ERROR_SCHEMA, Tally, encoded
 
     describing.protocol()  # what would fail with every picture fails here
     described, failed = 0, {}

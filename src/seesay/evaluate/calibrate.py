@@ -15,7 +15,7 @@ from typing import Any
 from seesay import toy
 from seesay.asking import OnToken
 from seesay.errors import InputError
-from seesay.evaluate.fitting import ASKED, CHECKED, SINGLE, Case, fit, layer_range
+from seesay.evaluate.risk_model import ASKED, CHECKED, SINGLE, Case, fit, layer_range
 from seesay.grounding import Calibration, Vocabulary
 from seesay.models.compat import versions
 from seesay.pictures import Picture, open_picture

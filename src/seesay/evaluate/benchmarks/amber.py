@@ -1,9 +1,23 @@
 """AMBER, generative part: what a description names, covers and invents (Wang et al., "AMBER: An
-LLM-free Multi-dimensional Benchmark for MLLMs Hallucination Evaluation", 2023)."""
+LLM-free Multi-dimensional Benchmark for MLLMs Hallucination Evaluation", 2023).
+
+AMBER's nouns without a tagger: words of its vocabulary, less those that are seldom nouns.
+
+The published script tags each word and keeps nouns; 418 words then matter. Without the tags every
+noun is found, and a few words too many, nearly all of them "can" and "hot": a stop list takes those
+out. Case is kept, as published: "Sky" at a sentence's beginning is no noun of the vocabulary.
+
+Words of a text, cut where the tokenizer of the published CHAIR and AMBER scorers cuts.
+
+That is NLTK's `word_tokenize` (3.10): sentences first, then Penn Treebank rules. What counts here
+are its habits: a slash, a hyphen or a full stop without a space after it joins ("dog/cat",
+"dog.a"), clitics are words ("'s", "n't"), a few abbreviations keep their full stop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +27,6 @@ import numpy as np
 
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Counts, Kind, Metric, Sample, Score, Totals, ratio
-from seesay.evaluate.benchmarks.amber_nouns import STOPPED, VocabularyNouns
 from seesay.evaluate.benchmarks.files import digest, find_file, read_json, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
 from seesay.evaluate.benchmarks.listed import Counted, Listed, picture_path, tally
@@ -239,3 +252,100 @@ def _safe_file(folder: Path) -> Path:
 
 def _name(given: Callable[..., Any]) -> str:
     return getattr(given, "__qualname__", type(given).__name__)
+
+
+STOPPED: Final = ("can", "hot", "leave", "sailing")
+"""Words of the vocabulary that are verbs or adjectives nearly always."""
+
+# WordNet's lemmas that are no word of the vocabulary: these plurals are lost, as published.
+_LOST: Final = "men leaves vases sunglasses chopsticks slippers earrings"
+_IRREGULAR: Final = {
+    "women": "woman", "children": "child", "geese": "goose", "mice": "mouse", "knives": "knife",
+    "shelves": "shelf", "bookshelves": "bookshelf", "scarves": "scarf", "snowmen": "snowman",
+    "buses": "bus",
+}  # fmt: skip
+
+
+class VocabularyNouns:
+    """A callable: a text → its words of a vocabulary in the singular, stop words left out."""
+
+    def __init__(self, vocabulary: Iterable[str]) -> None:
+        known = frozenset(vocabulary)
+        lost = frozenset(_LOST.split())
+        plurals = {form: word for word in known for form in _plurals(word) if form not in known}
+        irregular = {form: word for form, word in _IRREGULAR.items() if word in known}
+        self._lemmas = {**{word: word for word in known}, **plurals, **irregular}
+        for form in lost | set(STOPPED):
+            self._lemmas.pop(form, None)
+
+    def __call__(self, text: str) -> list[str]:
+        return [self._lemmas[token] for token in tokenize(text) if token in self._lemmas]
+
+
+def _plurals(word: str) -> list[str]:
+    """Regular plurals of a noun, as they might be written."""
+    if word.endswith("y") and word[-2:-1] not in "aeiou":
+        return [word[:-1] + "ies"]
+    if word.endswith(("s", "x", "z", "ch", "sh")):
+        return [word + "es"]
+    return [word + "s", word + "es"] if word.endswith("o") else [word + "s"]
+
+
+_ALONE: Final = re.compile(
+    r"\.{2,}|--|[;@#$%&?!*\[\](){}<>\"“”«»‘’„`‒–—―]|[:,](?!\d)"
+    r"|(?<!\w)'(?=\w)(?!(?:re|ve|ll|m|t|s|d|n)\b)"
+)
+_CLITIC: Final = re.compile(r"(?<=[^'])(?:'(?:s|m|d|ll|re|ve)?|n't)$")
+_FUSED: Final = {
+    "cannot": ["can", "not"],
+    "gonna": ["gon", "na"],
+    "gotta": ["got", "ta"],
+    "wanna": ["wan", "na"],
+    "gimme": ["gim", "me"],
+    "lemme": ["lem", "me"],
+}
+# Inside a text these keep their full stop, as do numbers and single letters before a word: no
+# sentence ends there.
+_ABBREVIATED: Final = "st. mr. mrs. ms. dr. jr. sr. vs. ave. co. corp. inc. ltd. u.s. a.m. p.m."
+_ABBREVIATIONS: Final = frozenset(_ABBREVIATED.split())
+_NUMBER_OR_LETTER: Final = re.compile(r"(?:.*[:\d])?\d\.|[a-z]\.")
+
+
+def tokenize(text: str) -> list[str]:
+    """Words and marks in order, as they are written; clitics are known in lower case.
+
+    >>> tokenize("The TV's on, isn't it? A dog.A cat")
+    ['The', 'TV', "'s", 'on', ',', 'is', "n't", 'it', '?', 'A', 'dog.A', 'cat']
+    """
+    chunks = _ALONE.sub(r" \g<0> ", text).split()
+    if not chunks:
+        return []
+    tokens: list[str] = []
+    for chunk, following in zip(chunks, [*chunks[1:], ""], strict=True):
+        if (chunk.isalpha() and chunk not in _FUSED) or _keeps_stop(chunk, following):
+            tokens.append(chunk)
+        else:
+            tokens += _parts(chunk)
+    return tokens
+
+
+def _keeps_stop(chunk: str, following: str) -> bool:
+    if not chunk.endswith(".") or not following:
+        return False
+    return chunk in _ABBREVIATIONS or bool(
+        _NUMBER_OR_LETTER.fullmatch(chunk) and following[0].isalpha()
+    )
+
+
+def _parts(chunk: str) -> list[str]:
+    """A chunk between spaces: its word, its clitic, its full stop and its closing quote."""
+    after: list[str] = []
+    word = chunk
+    if word.endswith(".'"):
+        word, after = word[:-1], ["'"]
+    if word.endswith(".") and word.strip("."):
+        word, after = word[:-1], [".", *after]
+    found = _CLITIC.search(word)
+    if found:
+        word, after = word[: found.start()], [found.group(), *after]
+    return [*_FUSED.get(word, [word]), *after]

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from seesay.evaluate.benchmarks.amber import tokenize
 from seesay.evaluate.benchmarks.captions import Named
-from seesay.evaluate.benchmarks.chair_singular import PATTERN, lemmas
-from seesay.evaluate.benchmarks.chair_words import MERGED, NODES
-from seesay.evaluate.benchmarks.treebank import tokenize
+from seesay.evaluate.benchmarks.chair_words import MERGED, NODES, PATTERN, lemmas
 
 SCORER_VERSION: Final = 1
 

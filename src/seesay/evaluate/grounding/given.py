@@ -10,7 +10,7 @@ import numpy as np
 
 from seesay import toy
 from seesay.errors import InputError
-from seesay.evaluate import detection
+from seesay.evaluate import detection_metrics
 from seesay.evaluate.calibrate import Known
 from seesay.evaluate.grounding.measure import (
     CHECKED_RISK,
@@ -77,7 +77,7 @@ def section(words: Sequence[Said], texts: int) -> Iterator[str]:
     for name in SHOWN:
         values, kept = doubt(words, name)
         truth, pictures = truths(kept), [word.picture for word in kept]
-        area = detection.auroc(values, truth, pictures, resamples=RESAMPLES)
+        area = detection_metrics.auroc(values, truth, pictures, resamples=RESAMPLES)
         mean = f"{np.mean(values):.2f}" if name in (GIVEN_RISK, RISK, CHECKED_RISK) else ""
         rows.append(f"| `{name}` | {_in(area)} | {mean} |")
     yield "| score | AUROC | mean risk said |\n| --- | --- | --- |\n" + "\n".join(rows)

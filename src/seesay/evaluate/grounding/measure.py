@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seesay.asking import OnToken
 from seesay.engine.prefix import Cost
 from seesay.errors import InputError
-from seesay.evaluate import detection
+from seesay.evaluate import detection_metrics
 from seesay.evaluate.calibrate import Known, described
 from seesay.evaluate.statistics import Interval
 from seesay.grounding.calibration import Logistic
@@ -187,10 +187,10 @@ def rows(words: Sequence[Said], resamples: int = RESAMPLES) -> list[Row]:
             Row(
                 name,
                 len(kept),
-                detection.auroc(values, truth, pictures, resamples=resamples),
-                detection.auroc(values, truth, pictures, bins, resamples=resamples),
-                detection.average_precision(values, truth, pictures, resamples=resamples),
-                _plain(detection.area(every, truths(all_kept)), len(all_kept)),
+                detection_metrics.auroc(values, truth, pictures, resamples=resamples),
+                detection_metrics.auroc(values, truth, pictures, bins, resamples=resamples),
+                detection_metrics.average_precision(values, truth, pictures, resamples=resamples),
+                _plain(detection_metrics.area(every, truths(all_kept)), len(all_kept)),
             )
         )
     return sorted(found, key=lambda row: -row.auroc.value)
@@ -230,8 +230,8 @@ def layer_curve(words: Sequence[Said]) -> Iterator[tuple[float, float]]:
         looks = [-word.by_layer[layer] for word in firsts]
         own = [-word.own_by_layer[layer] for word in firsts]
         yield (
-            _plain(detection.area(looks, truth), len(firsts)),
-            _plain(detection.area(own, truth), len(firsts)),
+            _plain(detection_metrics.area(looks, truth), len(firsts)),
+            _plain(detection_metrics.area(own, truth), len(firsts)),
         )
 
 
@@ -240,9 +240,9 @@ def _difference(
 ) -> Difference:
     whole = [name for name in among if len(doubt(words, name)[1]) == len(words)]
     truth, pictures = truths(words), [word.picture for word in words]
-    areas = {name: detection.area(doubt(words, name)[0], truth) for name in (risk, *whole)}
+    areas = {name: detection_metrics.area(doubt(words, name)[0], truth) for name in (risk, *whole)}
     best = max(whole, key=lambda name: _plain(areas[name], len(words)))
-    found = detection.estimate(areas[risk], pictures, areas[best], resamples=resamples)
+    found = detection_metrics.estimate(areas[risk], pictures, areas[best], resamples=resamples)
     return Difference(risk, best, found)
 
 

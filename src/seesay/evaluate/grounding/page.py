@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterable, Iterator, Sequence
 
 from seesay.errors import InputError
-from seesay.evaluate import detection
+from seesay.evaluate import detection_metrics
 from seesay.evaluate.grounding.given import section
 from seesay.evaluate.grounding.measure import (
     CHECKED_RISK,
@@ -163,7 +163,9 @@ def _reliability(words: Sequence[Said]) -> Iterator[str]:
         for risk in (RISK, CHECKED_RISK):
             values, kept = doubt(group, risk)
             pictures = [word.picture for word in kept]
-            error = detection.calibration_error(values, truths(kept), pictures, resamples=RESAMPLES)
+            error = detection_metrics.calibration_error(
+                values, truths(kept), pictures, resamples=RESAMPLES
+            )
             cells.append(_in(error))
             errors[name, risk] = error.value
         figures.append(cells)
@@ -207,9 +209,9 @@ def _reliability(words: Sequence[Said]) -> Iterator[str]:
     yield _table([*header, *(f"`{CHECKED_RISK}` {what}" for what in three)], body)
 
 
-def _curve(words: Sequence[Said], risk: str) -> list[detection.Step]:
+def _curve(words: Sequence[Said], risk: str) -> list[detection_metrics.Step]:
     values, kept = doubt(words, risk)
-    return detection.reliability(values, truths(kept))
+    return detection_metrics.reliability(values, truths(kept))
 
 
 def _layers(words: Sequence[Said], calibration: Calibration) -> Iterator[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seesay.engine.prefix import Fork
 from seesay.evaluate.benchmark import Counts
-from seesay.evaluate.detection import auroc
+from seesay.evaluate.detection_metrics import auroc
 from seesay.evaluate.look_again.runs import BATCH, Text
 from seesay.evaluate.statistics import Interval, interval, resampled
 from seesay.grounding.attributes import Detail

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seesay.evaluate.report import data, markdown, page, terminal
 from seesay.evaluate.report.content import Report
-from seesay.evaluate.report.tabulate import assemble
+from seesay.evaluate.report.table_builder import assemble
 from seesay.evaluate.statistics import RESAMPLES
 
 __all__ = ["Report", "build", "data", "markdown", "page", "terminal"]
@@ -38,6 +38,6 @@ def build(
     Raises:
         InputError: no run there, another version, other samples, or no plain run among them.
     """
-    from seesay.evaluate.report.read import gather
+    from seesay.evaluate.report.load import gather
 
     return assemble(gather(folders, suite, data_folder), resamples, controls, on_line)

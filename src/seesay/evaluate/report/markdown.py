@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seesay.evaluate.report import grids, wording
+from seesay.evaluate.report import cells, formatting
+from seesay.evaluate.report.cells import Cell, Grid
 from seesay.evaluate.report.content import Report, Table, settled, shared
-from seesay.evaluate.report.grids import Cell, Grid
 from seesay.render.terminal import printable
 
 
@@ -28,7 +28,7 @@ def leaderboard(report: Report, title: str = "Leaderboard") -> str:
     ]
     for table in report.tables:
         lines += [f"## {_text(table.benchmark)}", "", f"{_about(table)}", ""]
-        lines += grid(grids.standing(table))
+        lines += grid(cells.standing(table))
     return "\n".join([*lines, *_protocol(report)])
 
 
@@ -47,14 +47,14 @@ def _opening(report: Report) -> Iterator[str]:
 
 
 def _overview(report: Report) -> Iterator[str]:
-    for model, shown in grids.overview(report):
+    for model, shown in cells.overview(report):
         yield f"## All methods on {_text(model)}"
         yield ""
         yield "The first metric of each benchmark: plain's figure, then each method's difference."
         yield ""
         yield from grid(shown)
-    for words in (wording.READING.format(resamples=report.resamples), wording.CONTROLS,
-                  wording.COST):  # fmt: skip
+    for words in (formatting.READING.format(resamples=report.resamples), formatting.CONTROLS,
+                  formatting.COST):  # fmt: skip
         yield words
         yield ""
 
@@ -65,22 +65,22 @@ def _tables(report: Report) -> Iterator[str]:
         yield ""
         yield _about(table)
         yield ""
-        yield from grid(grids.gains(table))
+        yield from grid(cells.gains(table))
         yield "All figures:"
         yield ""
-        yield from grid(grids.figures(table))
+        yield from grid(cells.figures(table))
         if any(line.beside for line in table.lines):
             yield f"Beside controls, by {_text(table.headline)}:"
             yield ""
-            yield from grid(grids.controls(table))
+            yield from grid(cells.controls(table))
         if table.of_role("sweep"):
             yield "Sweeps:"
             yield ""
-            yield from grid(grids.steps(table))
+            yield from grid(cells.steps(table))
 
 
 def _about(table: Table) -> str:
-    return f"{_text(table.model)}, {wording.about(table)}."
+    return f"{_text(table.model)}, {formatting.about(table)}."
 
 
 def _protocol(report: Report) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _protocol(report: Report) -> Iterator[str]:
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
     for name, given in facts.items():
-        yield f"* {_text(name)}: {_text(wording.value(given))}"
+        yield f"* {_text(name)}: {_text(formatting.value(given))}"
     if facts:
         yield ""
 

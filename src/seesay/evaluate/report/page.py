@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from seesay.evaluate.report import grids, plots, wording
+from seesay.evaluate.report import cells, charts, formatting
 from seesay.evaluate.report.content import Report, settled
 from seesay.render.page import digest
 from seesay.render.terminal import printable
@@ -21,9 +21,9 @@ def render(report: Report, title: str = "Evaluation") -> str:
     return _template().render(
         title=title,
         report=report,
-        grids=grids,
-        plots=plots,
-        wording=wording,
+        grids=cells,
+        plots=charts,
+        wording=formatting,
         settled=settled,
         script=script,
         digest=digest(script),

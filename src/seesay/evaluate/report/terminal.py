@@ -8,9 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table as Drawn
 from rich.text import Text
 
-from seesay.evaluate.report import grids, wording
+from seesay.evaluate.report import cells, formatting
+from seesay.evaluate.report.cells import Grid
 from seesay.evaluate.report.content import Report
-from seesay.evaluate.report.grids import Grid
 from seesay.render.terminal import printable
 
 _LOOKS = {"better": "green", "worse": "red"}
@@ -20,12 +20,12 @@ def tables(report: Report) -> Iterator[RenderableType]:
     """One table a benchmark, then what a reader must know."""
     for table in report.tables:
         yield Text(f"{printable(table.benchmark)} on {printable(table.model)}, "
-                   f"{wording.about(table)}", style="bold")  # fmt: skip
-        yield _drawn(grids.gains(table))
+                   f"{formatting.about(table)}", style="bold")  # fmt: skip
+        yield _drawn(cells.gains(table))
         if table.of_role("sweep"):
-            yield _drawn(grids.steps(table))
+            yield _drawn(cells.steps(table))
         yield ""
-    yield Text(wording.READING.format(resamples=report.resamples), style="dim")
+    yield Text(formatting.READING.format(resamples=report.resamples), style="dim")
     for remark in report.remarks:
         yield Text(printable(remark))
 

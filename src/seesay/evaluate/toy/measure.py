@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from seesay.evaluate import detection
+from seesay.evaluate import detection_metrics
 from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.statistics import Interval, interval, resampled
 from seesay.evaluate.toy.questions import SAMPLINGS, Asked, Sampling, absent, present
@@ -212,8 +212,8 @@ def _detection(mentions: Sequence[Mention]) -> dict[str, Detection]:
     }
     return {
         name: Detection(
-            detection.auroc(values, there, scenes),
-            detection.auroc(values, there, scenes, within=number),
+            detection_metrics.auroc(values, there, scenes),
+            detection_metrics.auroc(values, there, scenes, within=number),
         )
         for name, values in scores.items()
     }

@@ -20,10 +20,10 @@ from seesay.evaluate.calibrate import SPLITS, listed
 from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.figures import Floats, estimate
 from seesay.explain.diagnose.types import Evidence, Told, Word
-from seesay.folder.listing import Folder
 from seesay.grounding import Vocabulary
 from seesay.grounding.risk import Mention
 from seesay.pictures import Opened, Picture
+from seesay.runs.folder.listing import Folder
 from seesay.vlm import VLM
 
 COUNTS = ("invented", "named", "present", "words")

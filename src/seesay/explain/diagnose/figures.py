@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seesay.evaluate import detection, statistics
+from seesay.evaluate import detection_metrics, statistics
 from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.types import Told, Word
 
@@ -148,9 +148,9 @@ class Words:
         if not truth.any() or truth.all():
             return Interval(float("nan"), float("nan"), float("nan"))
         within = self.number[which] if controlled else None
-        area = detection.area(scores[which], truth, within)
+        area = detection_metrics.area(scores[which], truth, within)
         # Cluster numbers, not rows: pictures without a word say nothing here.
-        return detection.estimate(area, owner.tolist(), resamples=RESAMPLES)
+        return detection_metrics.estimate(area, owner.tolist(), resamples=RESAMPLES)
 
     def too_few(self) -> str:
         """Why nothing can be concluded from true against invented words; empty if it can."""

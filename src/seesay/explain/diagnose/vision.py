@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from seesay.evaluate import fitting
+from seesay.evaluate import risk_model
 from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.figures import Floats, Words, too_few_pictures
 from seesay.explain.diagnose.object_attention import Lens, Looks
@@ -218,16 +218,18 @@ def suggestion(words: Words, var: Floats, n_layers: int) -> tuple[str, str]:
         return _method(svar_layers(n_layers)), f"the paper's range by depth; {few}"
     looks = var.mean(2)
     cases = [
-        fitting.Case(str(owner), "", word.name, {}, tuple(look), (), bool(word.invented))
+        risk_model.Case(str(owner), "", word.name, {}, tuple(look), (), bool(word.invented))
         for owner, word, look in zip(words.owner, words.words, looks.tolist(), strict=True)
     ]
     scores = np.full(len(cases), np.nan)
-    for train, test in fitting.folds(cases):
-        (a, b), _, _ = fitting.layer_range([c for c, own in zip(cases, train, strict=True) if own])
+    for train, test in risk_model.folds(cases):
+        (a, b), _, _ = risk_model.layer_range(
+            [c for c, own in zip(cases, train, strict=True) if own]
+        )
         sums = looks[:, a : b + 1].sum(1)
         # Ranges differ from fold to fold; on one scale their sums compare.
         scores[test] = ((sums - sums[train].mean()) / (sums[train].std() or 1.0))[test]
-    best, _, _ = fitting.layer_range(cases)
+    best, _, _ = risk_model.layer_range(cases)
     plain, held = words.auroc(scores), words.auroc(scores, controlled=True)
     reason = (
         f"layers {best[0]} to {best[1]}, whose attention on the picture tells true from invented "

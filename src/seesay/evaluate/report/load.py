@@ -12,8 +12,8 @@ from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Benchmark, Sample
 from seesay.evaluate.benchmarks import suite as suite_of
 from seesay.evaluate.report.content import Answered, Gathered, Measured
-from seesay.evaluate.run import Entry, Plan, Planned, Run, open_run
-from seesay.evaluate.run.plan import planned, split
+from seesay.runs.evaluation import Entry, Plan, Planned, Run, open_run
+from seesay.runs.evaluation.plan import planned, split
 
 
 def gather(

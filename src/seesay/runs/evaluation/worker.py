@@ -14,9 +14,9 @@ from seesay.engine import AnyMethod
 from seesay.engine.state import one_by_one
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.benchmark import Answer, Kind, Said, Sample
-from seesay.evaluate.run.variants import Variant, Wanted, variants
 from seesay.models.compat import versions
 from seesay.pictures import Opened, open_picture
+from seesay.runs.evaluation.entries import Variant, Wanted, variants
 from seesay.seen import Seen
 from seesay.vlm import VLM, load
 

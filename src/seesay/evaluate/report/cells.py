@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from seesay.evaluate.report import wording
+from seesay.evaluate.report import formatting
 from seesay.evaluate.report.content import Beside, Line, Report, Table
 
 
@@ -47,13 +47,13 @@ def overview(report: Report) -> Iterator[tuple[str, Grid]]:
 
 def figures(table: Table) -> Grid:
     """Plain and methods: every metric, under it the difference to plain, and the cost."""
-    head = [wording.heading(name, metric) for name, metric in table.metrics.items()]
+    head = [formatting.heading(name, metric) for name, metric in table.metrics.items()]
     rows = [
         (
             _name(line.label, line.method),
             *(_measured(line, name) for name in table.metrics),
-            Cell(wording.cost(line.cost), key=line.cost.ratio),
-            Cell(wording.remarks(line)),
+            Cell(formatting.cost(line.cost), key=line.cost.ratio),
+            Cell(formatting.remarks(line)),
         )
         for line in table.of_role("plain", "method")
     ]
@@ -74,13 +74,15 @@ def gains(table: Table) -> Grid:
         one = line.compared.get(table.headline)
         row = [
             _name(line.label),
-            Cell(wording.figure(line.figures[table.headline]), key=_key(line, table.headline)),
+            Cell(formatting.figure(line.figures[table.headline]), key=_key(line, table.headline)),
             _difference(line, table.headline),
         ]
         row += [_difference(line, beside)] if beside else []
-        row += [Cell(wording.probability(one.holm) if one else "", key=one.holm if one else None)]
-        row += [Cell(wording.mcnemar(line) if one else "")] if asked else []
-        row += [Cell(wording.cost(line.cost), key=line.cost.ratio), Cell(line.account)]
+        row += [
+            Cell(formatting.probability(one.holm) if one else "", key=one.holm if one else None)
+        ]
+        row += [Cell(formatting.mcnemar(line) if one else "")] if asked else []
+        row += [Cell(formatting.cost(line.cost), key=line.cost.ratio), Cell(line.account)]
         rows.append(tuple(row))
     return Grid(tuple(head), tuple(rows))
 
@@ -94,11 +96,11 @@ def controls(table: Table) -> Grid:
             rows.append(
                 (
                     _name(line.label),
-                    Cell(wording.control(one.name)),
+                    Cell(formatting.control(one.name)),
                     Cell(one.what),
-                    Cell(wording.figure(one.figure) if one.figure else "not made"),
+                    Cell(formatting.figure(one.figure) if one.figure else "not made"),
                     Cell(
-                        wording.apart(known) if known else "",
+                        formatting.apart(known) if known else "",
                         key=known.value if known else None,
                     ),
                     Cell(_explains(one)),
@@ -120,7 +122,7 @@ def steps(table: Table) -> Grid:
         for line in table.of_role("sweep")
         if line.swept
     ]
-    heads = [wording.heading(name, table.metrics[name]) for name in names]
+    heads = [formatting.heading(name, table.metrics[name]) for name in names]
     return Grid(("sweep", "value", *heads), tuple(rows))
 
 
@@ -137,14 +139,14 @@ def standing(table: Table) -> Grid:
     rows = [
         (
             _name(line.label),
-            Cell(wording.figure(line.figures[table.headline]), key=_key(line, table.headline)),
+            Cell(formatting.figure(line.figures[table.headline]), key=_key(line, table.headline)),
             _difference(line, table.headline),
             *(_value(line, name) for name in more),
             Cell(line.account),
         )
         for line in lines
     ]
-    heads = [wording.heading(name, table.metrics[name]) for name in more]
+    heads = [formatting.heading(name, table.metrics[name]) for name in more]
     return Grid(
         ("method", _headline(table), "to plain", *heads, "what explains the gain"), tuple(rows)
     )
@@ -159,7 +161,7 @@ def _explains(one: Beside) -> str:
 
 
 def _headline(table: Table) -> str:
-    return wording.heading(table.headline, table.metrics[table.headline])
+    return formatting.heading(table.headline, table.metrics[table.headline])
 
 
 def _name(label: str, method: str = "") -> Cell:
@@ -168,32 +170,32 @@ def _name(label: str, method: str = "") -> Cell:
 
 def _plain(table: Table) -> Cell:
     line = table.lines[0]
-    return Cell(wording.figure(line.figures[table.headline]), key=0.0)
+    return Cell(formatting.figure(line.figures[table.headline]), key=0.0)
 
 
 def _met(table: Table, label: str) -> Cell:
     line = next((one for one in table.of_role("method") if one.label == label), None)
-    return _difference(line, table.headline) if line else Cell(wording.MISSING)
+    return _difference(line, table.headline) if line else Cell(formatting.MISSING)
 
 
 def _measured(line: Line, metric: str) -> Cell:
     """A figure; plain's with its interval, the others' with their difference."""
     one = line.compared.get(metric)
     if one is None:
-        return Cell(wording.figure(line.figures[metric]), key=_key(line, metric))
-    value = wording.number(line.figures[metric].value)
-    return Cell(value, wording.difference(one), _key(line, metric), _look(one.verdict))
+        return Cell(formatting.figure(line.figures[metric]), key=_key(line, metric))
+    value = formatting.number(line.figures[metric].value)
+    return Cell(value, formatting.difference(one), _key(line, metric), _look(one.verdict))
 
 
 def _value(line: Line, metric: str) -> Cell:
-    return Cell(wording.number(line.figures[metric].value), key=_key(line, metric))
+    return Cell(formatting.number(line.figures[metric].value), key=_key(line, metric))
 
 
 def _difference(line: Line, metric: str) -> Cell:
     one = line.compared.get(metric)
     if one is None:
         return Cell("", key=0.0)
-    return Cell(wording.difference(one), key=one.difference.value, look=_look(one.verdict))
+    return Cell(formatting.difference(one), key=one.difference.value, look=_look(one.verdict))
 
 
 def _look(verdict: str) -> str:

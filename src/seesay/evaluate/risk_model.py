@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seesay.errors import InputError
-from seesay.evaluate import detection
+from seesay.evaluate import detection_metrics
 from seesay.grounding.calibration import Interval, Logistic, Point, feature
 
 Floats = NDArray[np.float64]
@@ -131,9 +131,9 @@ def fit(
     for train, test in folds(cases):
         risk[test] = _risks(table[test], *_weights(table[train], invented[train]))
     mean, scale, weights, intercept = _weights(table, invented)
-    auroc = detection.auroc(risk, invented, pictures, resamples=_RESAMPLES)
-    error = detection.calibration_error(risk, invented, pictures, resamples=_RESAMPLES)
-    curve = detection.reliability(risk, invented)
+    auroc = detection_metrics.auroc(risk, invented, pictures, resamples=_RESAMPLES)
+    error = detection_metrics.calibration_error(risk, invented, pictures, resamples=_RESAMPLES)
+    curve = detection_metrics.reliability(risk, invented)
     model = Logistic(
         features=tuple(features),
         mean=_rounded(mean),

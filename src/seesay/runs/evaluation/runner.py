@@ -11,11 +11,11 @@ from typing import Any
 
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Benchmark, Sample
-from seesay.evaluate.run.crew import Crew
-from seesay.evaluate.run.plan import Plan, batches, jobs_of, planned
-from seesay.evaluate.run.records import Run, Store, open_run
-from seesay.evaluate.run.speaking import Survey, Task
-from seesay.evaluate.run.variants import Wanted
+from seesay.runs.evaluation.entries import Wanted
+from seesay.runs.evaluation.plan import Plan, batches, jobs_of, planned
+from seesay.runs.evaluation.records import Run, Store, open_run
+from seesay.runs.evaluation.worker import Survey, Task
+from seesay.runs.worker_pool import Crew
 
 
 @dataclass(frozen=True)

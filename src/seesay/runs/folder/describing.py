@@ -12,10 +12,10 @@ from seesay import toy
 from seesay.asking import Asked, Options
 from seesay.engine.state import one_by_one
 from seesay.errors import SeesayError
-from seesay.folder.listing import Folder, Stamp
-from seesay.folder.rows import ERROR_SCHEMA, LEFT_OPEN, Row, RowFile
 from seesay.models.images import MAX_PIXELS
 from seesay.pictures import Opened, open_picture
+from seesay.runs.folder.listing import Folder, Stamp
+from seesay.runs.folder.rows import ERROR_SCHEMA, LEFT_OPEN, Row, RowFile
 from seesay.vlm import PROMPT, VLM
 
 OnProgress = Callable[[int, int], None]  # (pictures done, of how many)

@@ -12,9 +12,9 @@ again, and a line that was only half written. No row is ever written anew, no pi
 twice and none is lost.
 """
 
-from seesay.folder.describing import Describing, Tally, describe_folder
-from seesay.folder.listing import SUFFIXES, Folder
-from seesay.folder.rows import ERROR_SCHEMA, Row, RowFile, encoded
+from seesay.runs.folder.describing import Describing, Tally, describe_folder
+from seesay.runs.folder.listing import SUFFIXES, Folder
+from seesay.runs.folder.rows import ERROR_SCHEMA, Row, RowFile, encoded
 
 __all__ = [
     "ERROR_SCHEMA",

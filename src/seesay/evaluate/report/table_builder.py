@@ -8,7 +8,7 @@ from itertools import count
 from seesay.errors import InputError
 from seesay.evaluate import controls, statistics
 from seesay.evaluate.benchmark import Answer, Benchmark, Score
-from seesay.evaluate.report import wording
+from seesay.evaluate.report import formatting
 from seesay.evaluate.report.content import (
     Answered,
     Beside,
@@ -39,7 +39,7 @@ def assemble(
     ]
     remarks = list(gathered.remarks)
     if any(one.benchmark.startswith("toy-") for one in tables):
-        remarks.insert(0, wording.TOY)
+        remarks.insert(0, formatting.TOY)
     return Report(tuple(tables), tuple(gathered.stamps), resamples, gathered.stamps, tuple(remarks))
 
 
@@ -224,16 +224,16 @@ def account(compared: Compared, beside: Sequence[Beside]) -> str:
     made = [one for one in beside if one.figure is not None]
     if not made:
         return "no control was made"
-    whole = [wording.control(one.name) for one in made if one.explains]
+    whole = [formatting.control(one.name) for one in made if one.explains]
     partly = [
-        f"{wording.control(one.name)} ({one.share:.0%})"
+        f"{formatting.control(one.name)} ({one.share:.0%})"
         for one in made
         if not one.explains and one.share is not None
     ]
     parts = ["by " + " and by ".join(whole)] if whole else []
     parts += ["in part by " + " and by ".join(partly)] if partly else []
     text = "explained " + ("; ".join(parts) or "by no control here")
-    untested = [wording.control(one.name) for one in beside if one.figure is None]
+    untested = [formatting.control(one.name) for one in beside if one.figure is None]
     return f"{text} (not made: {', '.join(untested)})" if untested else text
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seesay.errors import InputError, SeesayError
-from seesay.evaluate.run.crew import LostWorkerError
-from seesay.evaluate.run.speaking import Seat, Setup
+from seesay.runs.evaluation.worker import Seat, Setup
+from seesay.runs.worker_pool import LostWorkerError
 
 PATIENCE = 10.0
 """Seconds in which somebody must answer at a cluster's address."""

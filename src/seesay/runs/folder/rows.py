@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from seesay.errors import InputError, SeesayError
-from seesay.folder.listing import Folder, Stamp
 from seesay.render import page
+from seesay.runs.folder.listing import Folder, Stamp
 from seesay.seen import SCHEMA
 
 Row = Mapping[str, Any]

@@ -14,8 +14,8 @@ import torch
 from seesay.asking import method_of
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import EngineError, InputError, MethodError, nearest
-from seesay.evaluate.run.plan import Control, Entry, split
-from seesay.evaluate.run.stream import SameStream, has_stream
+from seesay.runs.evaluation.plan import Control, Entry, split
+from seesay.runs.evaluation.same_stream_control import SameStream, has_stream
 
 if TYPE_CHECKING:
     from seesay.vlm import VLM

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from seesay.evaluate.report.content import Line, Table
-from seesay.evaluate.report.wording import cost, figure, heading
+from seesay.evaluate.report.formatting import cost, figure, heading
 from seesay.evaluate.statistics import Interval
 from seesay.render.charts import (
     AFTER,

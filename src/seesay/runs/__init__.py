@@ -1,0 +1,1 @@
+"""Runs: tasks, workers that do them, and where what they found is kept."""
