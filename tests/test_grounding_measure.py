@@ -7,13 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from seesay import load
-from seesay.errors import InputError
-from seesay.evaluate import calibrate as calibrating
-from seesay.evaluate.calibrate import scenes
-from seesay.evaluate.grounding.__main__ import FIRST_SEED, main
-from seesay.evaluate.grounding.given import given, section, text_of
-from seesay.evaluate.grounding.measure import (
+from experiments.grounding.__main__ import FIRST_SEED, main
+from experiments.grounding.given import given, section, text_of
+from experiments.grounding.measure import (
     CHECKED_RISK,
     RISK,
     Said,
@@ -25,6 +21,10 @@ from seesay.evaluate.grounding.measure import (
     said,
     spent,
 )
+from seesay import load
+from seesay.errors import InputError
+from seesay.evaluate import calibrate as calibrating
+from seesay.evaluate.calibrate import scenes
 from seesay.grounding import Vocabulary
 from seesay.grounding.scores import DOUBTFUL_HIGH
 
@@ -140,11 +140,11 @@ def test_seeds_are_disjoint_from_those_of_calibration() -> None:
 
 
 def test_the_page_says_how_it_was_made(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("seesay.evaluate.grounding.measure.RESAMPLES", 30)
+    monkeypatch.setattr("experiments.grounding.measure.RESAMPLES", 30)
     out = tmp_path / "deep" / "page.md"
     main(["--scenes", "6", "--first-seed", "8500000", "--out", str(out)])
     text = out.read_text(encoding="utf-8")
-    assert "`python -m seesay.evaluate.grounding --scenes 6 --out docs/grounding.md`" in text
+    assert "`python -m experiments.grounding --scenes 6 --out docs/grounding.md`" in text
     assert "seeds 8500000 to 8500005 of" in text
     for name in (*DOUBTFUL_HIGH, RISK, CHECKED_RISK):
         assert (f"| `{name}` |" in text) == (name != "disagreement")

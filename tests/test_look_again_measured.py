@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import seesay
-from seesay.evaluate.look_again import cost, details, figures, plot, runs
-from seesay.evaluate.look_again.figures import Curve, Point
-from seesay.evaluate.look_again.page import page
-from seesay.evaluate.look_again.split import measure
+from experiments.look_again import cost, details, figures, plot, runs
+from experiments.look_again.figures import Curve, Point
+from experiments.look_again.page import page
+from experiments.look_again.split import measure
 from seesay.methods import LookAgain
 
 SCENES = 8

@@ -15,17 +15,23 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from experiments.toy_model import optimise
+from experiments.toy_model.__main__ import main as measure_command
+from experiments.toy_model.architecture import (
+    build_model,
+    build_processor,
+    build_tokenizer,
+    word_token,
+)
+from experiments.toy_model.dataset import batch_rows, draw_dataset
+from experiments.toy_model.language import LanguageStage, Script
+from experiments.toy_model.model_answers import Speaker
+from experiments.toy_model.vision import VisionStage
 from seesay import toy
 from seesay.errors import InputError, ModelError
-from seesay.evaluate.toy import questions
-from seesay.evaluate.toy.__main__ import main as measure_command
-from seesay.evaluate.toy.speaker import Speaker
-from seesay.toy import captions, optimise
-from seesay.toy.build import build_model, build_processor, build_tokenizer, word_token
-from seesay.toy.dataset import batch_rows, draw_dataset
-from seesay.toy.language import LanguageStage, Script
+from seesay.evaluate.benchmarks.toy import SAMPLINGS, absent, present
+from seesay.toy import captions
 from seesay.toy.scenes import GRID, NOTHING, draw_scene
-from seesay.toy.vision import VisionStage
 from seesay.toy.world import SURFACES, choose_objects
 
 
@@ -319,14 +325,14 @@ def _assert_learns(stage: optimise.Stage, work: Any) -> None:
 
 def test_questions_are_balanced_and_true() -> None:
     scenes = [toy.scene("kept", seed) for seed in range(40)]
-    asked = questions.present(scenes, seed=0)
-    for sampling in questions.SAMPLINGS:
-        absent = questions.absent(scenes, sampling, seed=0)
-        assert Counter(a.row for a in absent) == Counter(a.row for a in asked)
-        for a in [*asked, *absent]:
+    asked = present(scenes, seed=0)
+    for sampling in SAMPLINGS:
+        others = absent(scenes, sampling, seed=0)
+        assert Counter(a.row for a in others) == Counter(a.row for a in asked)
+        for a in [*asked, *others]:
             assert (a.name in scenes[a.row].present) == a.there
     local = [a.name in toy.CONTEXTS[scenes[a.row].context]
-             for a in questions.absent(scenes, "adversarial", seed=0)]  # fmt: skip
+             for a in absent(scenes, "adversarial", seed=0)]  # fmt: skip
     assert np.mean(local) > 0.6
 
 
@@ -364,7 +370,7 @@ def test_the_bundled_model_describes_answers_and_invents_out_of_habit(speaker: S
     ]
     assert 10 <= sum(map(len, invented)) <= 60
 
-    asked = [*questions.present(kept, seed=0), *questions.absent(kept, "random", seed=0)]
+    asked = [*present(kept, seed=0), *absent(kept, "random", seed=0)]
     answers = speaker.tell([(kept[a.row], toy.question(a.name)) for a in asked], longest=3)
     hits = [t.text.startswith("Yes") == a.there for a, t in zip(asked, answers, strict=True)]
     assert np.mean(hits) > 0.8

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import families
+from experiments.toy_model.architecture import build_processor, build_tokenizer
 from seeing import SHORT, WORDS, vlm_of
 from seesay import toy
 from seesay.asking import inputs_for
@@ -18,7 +19,6 @@ from seesay.grounding.risk import UNCALIBRATED
 from seesay.methods import REGISTRY
 from seesay.models import patch_layout
 from seesay.models.view import ModelView
-from seesay.toy.build import build_processor, build_tokenizer
 from seesay.vlm import PROMPT, VLM
 
 # A random model cannot be asked anything, so what acts on texts by asking does not fit it.

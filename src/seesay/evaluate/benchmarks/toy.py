@@ -3,15 +3,19 @@
 Both forms come in two splits: "kept" scenes keep the habits of the training scenes, "broken" ones
 break them, so that a model which guesses from habit is found out. Seeds from 2,000,000 on are used
 by no other measurement here (docs/toy.md has 0 to 599, the bundled reference 7,000,000 and more).
+
+Yes/no questions about scenes, balanced, with three ways to choose what is absent (POPE's).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from itertools import chain
-from typing import Any, ClassVar, Final, get_args
+from functools import cache, lru_cache
+from itertools import chain, permutations
+from random import Random
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from PIL import Image
 
@@ -21,8 +25,8 @@ from seesay.evaluate.benchmark import Answer, Kind, Metric, Sample, Score
 from seesay.evaluate.benchmarks.captions import COLUMNS, METRICS, Named, count_caption, finished
 from seesay.evaluate.benchmarks.listed import DRAWN, Counted, Listed, tally
 from seesay.evaluate.benchmarks.yes_no import YesNo
-from seesay.evaluate.toy.questions import SAMPLINGS, Asked, Sampling, absent, present
-from seesay.toy.world import Split
+from seesay.toy import OBJECTS, Scene
+from seesay.toy.world import Split, choose_objects
 
 FIRST_SEED: Final = 2_000_000
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
@@ -176,3 +180,69 @@ def _check(split: str, **counts: int) -> None:
         least = 0 if name == "first_seed" else 1
         if value < least:
             raise InputError(f"{name}={value} is too small; give {least} or more")
+
+
+Sampling: TypeAlias = Literal["random", "popular", "adversarial"]
+SAMPLINGS: Final[tuple[Sampling, ...]] = get_args(Sampling)
+
+_PER_SCENE: Final = 2
+
+
+class Asked(NamedTuple):
+    """Whether an object is in a scene (by its place in the list of scenes), and the truth."""
+
+    row: int
+    name: str
+    there: bool
+
+
+def present(scenes: Sequence[Scene], seed: int) -> list[Asked]:
+    """Up to two questions a scene about what is there."""
+    rng = Random(f"present:{seed}")
+    return [
+        Asked(row, name, True)
+        for row, scene in enumerate(scenes)
+        for name in rng.sample(sorted(scene.present), _count(scene))
+    ]
+
+
+def absent(scenes: Sequence[Scene], sampling: Sampling, seed: int) -> list[Asked]:
+    """As many questions a scene as `present` asks, about what is not there.
+
+    "random" takes any object, "popular" the most frequent of training scenes, "adversarial" those
+    that come most often along with what is there.
+    """
+    rng = Random(f"absent:{seed}")
+    asked = []
+    for row, scene in enumerate(scenes):
+        names = [name for name in OBJECTS if name not in scene.present]
+        rng.shuffle(names)
+        names.sort(key=lambda name: -_pull(name, scene, sampling))
+        asked += [Asked(row, name, False) for name in names[: _count(scene)]]
+    return asked
+
+
+def _count(scene: Scene) -> int:
+    return min(_PER_SCENE, len(scene.present))
+
+
+def _pull(name: str, scene: Scene, sampling: Sampling) -> float:
+    if sampling == "random":
+        return 0
+    alone, together = _habits()
+    if sampling == "popular":
+        return alone[name]
+    return sum(together[other, name] / alone[other] for other in scene.present)
+
+
+@cache
+def _habits() -> tuple[Counter[str], Counter[tuple[str, str]]]:
+    """How often objects, and ordered pairs of them, occur in 20,000 draws of habit-keeping."""
+    rng = Random("habits")
+    alone: Counter[str] = Counter()
+    together: Counter[tuple[str, str]] = Counter()
+    for _ in range(20_000):
+        _, names = choose_objects(rng, "kept")
+        alone.update(names)
+        together.update(permutations(names, 2))
+    return alone, together

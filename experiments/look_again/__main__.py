@@ -1,4 +1,4 @@
-"""Measure Look Again: ``python -m seesay.evaluate.look_again --out docs/look-again.md``.
+"""Measure Look Again: ``python -m experiments.look_again --out docs/look-again.md``.
 
 About twenty minutes of one core. With ``--runs FOLDER`` the texts are kept there, and a second call
 reads them, so that a run that was cut goes on and the page can be made again.
@@ -14,27 +14,19 @@ from pathlib import Path
 
 import torch
 
+from experiments.look_again import cost, plot
+from experiments.look_again.details import Details
+from experiments.look_again.details import measure as measure_details
+from experiments.look_again.page import page
+from experiments.look_again.runs import DETAILS, FIRST_SEED, LONGEST, SPLITS, drawn, kept, wanted
+from experiments.look_again.split import SHOWN_ADD, Measured, measure
 from seesay.errors import InputError
-from seesay.evaluate.look_again import cost, plot
-from seesay.evaluate.look_again.details import Details
-from seesay.evaluate.look_again.details import measure as measure_details
-from seesay.evaluate.look_again.page import page
-from seesay.evaluate.look_again.runs import (
-    DETAILS,
-    FIRST_SEED,
-    LONGEST,
-    SPLITS,
-    drawn,
-    kept,
-    wanted,
-)
-from seesay.evaluate.look_again.split import SHOWN_ADD, Measured, measure
 from seesay.methods import LookAgain
 from seesay.models.compat import versions
 from seesay.verification.policy import Looker
 from seesay.vlm import PROMPT, VLM, load
 
-log = logging.getLogger("seesay.evaluate.look_again")
+log = logging.getLogger("experiments.look_again")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _facts(vlm: VLM, scenes: int) -> Iterator[tuple[str, str]]:
     yield (
         "command",
-        f"`python -m seesay.evaluate.look_again --scenes {scenes} --out docs/look-again.md`",
+        f"`python -m experiments.look_again --scenes {scenes} --out docs/look-again.md`",
     )
     yield "model", f"`{vlm.id}`, revision `{vlm.revision}`"
     looker = Looker.of(vlm, LookAgain())

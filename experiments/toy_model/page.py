@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from experiments.toy_model.measure import Measured
+from seesay.evaluate.benchmarks.toy import SAMPLINGS
 from seesay.evaluate.statistics import RESAMPLES, Interval
-from seesay.evaluate.toy.measure import Measured
-from seesay.evaluate.toy.questions import SAMPLINGS
 from seesay.render.markdown import table
 from seesay.toy import SURFACES, Scene
 from seesay.toy.world import Split

@@ -1,4 +1,4 @@
-"""Train the bundled model from nothing: ``python -m seesay.toy.train``.
+"""Train the bundled model from nothing: ``python -m experiments.toy_model.train``.
 
 Draws the training scenes, teaches the vision tower what stands where, then teaches projector and
 decoder to speak about it, and writes the model in Hugging Face format. Two processes of one thread
@@ -21,12 +21,12 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from experiments.toy_model.architecture import build_model, build_processor, build_tokenizer
+from experiments.toy_model.dataset import draw_dataset
+from experiments.toy_model.language import LanguageStage
+from experiments.toy_model.optimise import log, optimise
+from experiments.toy_model.vision import VisionStage, found
 from seesay.toy import MODEL_DIR
-from seesay.toy.build import build_model, build_processor, build_tokenizer
-from seesay.toy.dataset import draw_dataset
-from seesay.toy.language import LanguageStage
-from seesay.toy.optimise import log, optimise
-from seesay.toy.vision import VisionStage, found
 
 _PROCESSES: Final = 2
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from experiments.toy_model.architecture import word_token
 from seesay.toy import CONTEXTS, SURFACES, Scene
-from seesay.toy.build import word_token
 
 _BATCH: Final = 60
 LONGEST: Final = 96

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from seesay.toy.build import (
+from experiments.toy_model.architecture import (
     IMAGE_TOKENS,
     VISION_WIDTH,
     image_features,
     pixel_values,
     word_token,
 )
+from experiments.toy_model.dataset import Dataset, batch_rows
 from seesay.toy.captions import Turn, checklist_turn, describe_turn, object_turn
-from seesay.toy.dataset import Dataset, batch_rows
 from seesay.toy.scenes import NOTHING, Scene
 from seesay.toy.world import COLORS, OBJECTS, plural
 

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.look_again.runs import BATCH, Text
 from seesay.engine.prefix import Fork
 from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.detection_metrics import auroc
-from seesay.evaluate.look_again.runs import BATCH, Text
 from seesay.evaluate.statistics import Interval, interval, resampled
 from seesay.grounding.attributes import Detail
 from seesay.grounding.forced_choice import shares

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from seesay.evaluate.look_again.cost import Cost
-from seesay.evaluate.look_again.plot import TITLES
-from seesay.evaluate.look_again.split import BY_PROBABILITY, CUT, Measured
-from seesay.evaluate.look_again.wording import change, code, verdict
+from experiments.look_again.cost import Cost
+from experiments.look_again.plot import TITLES
+from experiments.look_again.split import BY_PROBABILITY, CUT, Measured
+from experiments.look_again.wording import change, code, verdict
 from seesay.render.markdown import table
 
 LESS = (1.0, 2.0, 5.0, 10.0)

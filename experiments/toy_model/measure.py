@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 
+from experiments.toy_model.model_answers import Mention, Speaker, Told
 from seesay.evaluate import detection_metrics
 from seesay.evaluate.benchmark import Counts
+from seesay.evaluate.benchmarks.toy import SAMPLINGS, Asked, Sampling, absent, present
 from seesay.evaluate.statistics import Interval, interval, resampled
-from seesay.evaluate.toy.questions import SAMPLINGS, Asked, Sampling, absent, present
-from seesay.evaluate.toy.speaker import Mention, Speaker, Told
 from seesay.toy import DESCRIBE, OBJECTS, Scene, question
 from seesay.toy.captions import checklist, noun, well_formed, where
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from seesay.toy.build import VISION_WIDTH, pixel_values
-from seesay.toy.dataset import Dataset, batch_rows
+from experiments.toy_model.architecture import VISION_WIDTH, pixel_values
+from experiments.toy_model.dataset import Dataset, batch_rows
 from seesay.toy.scenes import NOTHING
 from seesay.toy.world import COLORS, OBJECTS
 

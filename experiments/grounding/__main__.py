@@ -1,4 +1,4 @@
-"""Measure scores and risks: ``python -m seesay.evaluate.grounding --out docs/grounding.md``."""
+"""Measure scores and risks: ``python -m experiments.grounding --out docs/grounding.md``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
+from experiments.grounding.given import given
+from experiments.grounding.measure import said, spent
+from experiments.grounding.page import page
 from seesay.errors import InputError
 from seesay.evaluate.calibrate import scenes
-from seesay.evaluate.grounding.given import given
-from seesay.evaluate.grounding.measure import said, spent
-from seesay.evaluate.grounding.page import page
 from seesay.vlm import load
 
-log = logging.getLogger("seesay.evaluate.grounding")
+log = logging.getLogger("experiments.grounding")
 
 FIRST_SEED = 8_000_000
 COSTED = 128

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from seesay.evaluate.look_again.cost import Cost
-from seesay.evaluate.look_again.figures import Curve, Point
-from seesay.evaluate.look_again.split import BY_PROBABILITY, CUT, Measured
+from experiments.look_again.cost import Cost
+from experiments.look_again.figures import Curve, Point
+from experiments.look_again.split import BY_PROBABILITY, CUT, Measured
 from seesay.render.charts import AFTER, INK, SOFT, Axis, clean, document, text
 
 TITLES: Final = {"kept": "habit-keeping scenes", "broken": "habit-breaking scenes"}

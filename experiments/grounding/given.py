@@ -8,11 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seesay import toy
-from seesay.errors import InputError
-from seesay.evaluate import detection_metrics
-from seesay.evaluate.calibrate import Known
-from seesay.evaluate.grounding.measure import (
+from experiments.grounding.measure import (
     CHECKED_RISK,
     GIVEN_RISK,
     RESAMPLES,
@@ -22,6 +18,10 @@ from seesay.evaluate.grounding.measure import (
     truths,
     words_of,
 )
+from seesay import toy
+from seesay.errors import InputError
+from seesay.evaluate import detection_metrics
+from seesay.evaluate.calibrate import Known
 from seesay.evaluate.statistics import Interval
 from seesay.grounding.questions import with_article
 from seesay.vlm import VLM

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from seesay.evaluate.look_again.runs import FIRST_SEED, LONGEST, PLAIN, REWRITE, SWEEPS, Text
+from experiments.look_again.runs import FIRST_SEED, LONGEST, PLAIN, REWRITE, SWEEPS, Text
 from seesay.methods import parse
 from seesay.toy.world import Split
 from seesay.vlm import VLM

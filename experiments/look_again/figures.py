@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 
+from experiments.look_again.runs import Text
 from seesay.evaluate.benchmark import Counts
-from seesay.evaluate.look_again.runs import Text
 from seesay.evaluate.statistics import Interval, interval, resampled
 from seesay.grounding import Calibration, Reading, Vocabulary
 from seesay.methods import LookAgain

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-log = logging.getLogger("seesay.toy.train")
+log = logging.getLogger("experiments.toy_model.train")
 
 _REPORT_EVERY: Final = 50
 _SAVE_EVERY: Final = 100

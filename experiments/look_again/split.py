@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from experiments.look_again import figures
+from experiments.look_again.figures import ADDED, THRESHOLDS, Curve, Point
+from experiments.look_again.runs import ADDING, BASES, HABIT, PLAIN, REWRITE, SWEEPS, Text
 from seesay.errors import InputError
-from seesay.evaluate.look_again import figures
-from seesay.evaluate.look_again.figures import ADDED, THRESHOLDS, Curve, Point
-from seesay.evaluate.look_again.runs import ADDING, BASES, HABIT, PLAIN, REWRITE, SWEEPS, Text
 from seesay.grounding import Calibration
 from seesay.methods import LookAgain
 from seesay.methods.look_again import Evidence

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from seesay.evaluate.look_again import equal
-from seesay.evaluate.look_again.cost import Cost
-from seesay.evaluate.look_again.details import Details
-from seesay.evaluate.look_again.plot import TITLES
-from seesay.evaluate.look_again.split import EVIDENCE, HABIT_OFF, SHOWN_ADD, Measured
-from seesay.evaluate.look_again.wording import area, change, code, figure
+from experiments.look_again import equal
+from experiments.look_again.cost import Cost
+from experiments.look_again.details import Details
+from experiments.look_again.plot import TITLES
+from experiments.look_again.split import EVIDENCE, HABIT_OFF, SHOWN_ADD, Measured
+from experiments.look_again.wording import area, change, code, figure
 from seesay.render.markdown import table
 
 _HEADLINE = ("CHAIR_I", "CHAIR_S", "recall", "F1", "words")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 
-from seesay.errors import InputError
-from seesay.evaluate import detection_metrics
-from seesay.evaluate.grounding.given import section
-from seesay.evaluate.grounding.measure import (
+from experiments.grounding.given import section
+from experiments.grounding.measure import (
     CHECKED_RISK,
     LONGEST,
     RESAMPLES,
@@ -23,6 +21,8 @@ from seesay.evaluate.grounding.measure import (
     rows,
     truths,
 )
+from seesay.errors import InputError
+from seesay.evaluate import detection_metrics
 from seesay.evaluate.statistics import Interval
 from seesay.grounding import Calibration
 from seesay.vlm import PROMPT, VLM
@@ -84,7 +84,7 @@ def _head(vlm: VLM, calibration: Calibration, words: Sequence[Said], seeds: rang
     yield _table(
         ["", ""],
         [
-            ["command", f"`python -m seesay.evaluate.grounding --scenes {len(seeds)} "
+            ["command", f"`python -m experiments.grounding --scenes {len(seeds)} "
                         "--out docs/grounding.md`"],
             ["model", f"{vlm.id}, revision `{vlm.revision}`"],
             ["calibration", f"{calibration.made_from}; {calibration.words} objects, layers "

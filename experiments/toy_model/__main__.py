@@ -1,4 +1,4 @@
-"""Measure the bundled model: ``python -m seesay.evaluate.toy --scenes 600 --out docs/toy.md``."""
+"""Measure the bundled model: ``python -m experiments.toy_model --scenes 600 --out docs/toy.md``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 import transformers
 
+from experiments.toy_model.measure import Measured, measure
+from experiments.toy_model.model_answers import LONGEST, Speaker
+from experiments.toy_model.page import page
 from seesay.errors import InputError
-from seesay.evaluate.toy.measure import Measured, measure
-from seesay.evaluate.toy.page import page
-from seesay.evaluate.toy.speaker import LONGEST, Speaker
 from seesay.toy import DESCRIBE, MODEL_DIR, scene
 from seesay.toy.world import Split
 
-log = logging.getLogger("seesay.evaluate.toy")
+log = logging.getLogger("experiments.toy_model")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,7 +58,7 @@ def _facts(speaker: Speaker, folder: Path, seeds: range) -> Iterator[tuple[str, 
     count = sum(parameter.numel() for parameter in speaker.model.parameters())
     config = speaker.model.config
     vision, text = config.vision_config, config.text_config
-    yield "command", f"`python -m seesay.evaluate.toy --scenes {len(seeds)} --out docs/toy.md`"
+    yield "command", f"`python -m experiments.toy_model --scenes {len(seeds)} --out docs/toy.md`"
     yield (
         "model",
         f"`LlavaForConditionalGeneration`, {count:,} parameters, {size:.1f} MB in float16",
@@ -71,7 +71,10 @@ def _facts(speaker: Speaker, folder: Path, seeds: range) -> Iterator[tuple[str, 
         f"heads, {text.vocab_size} tokens",
     )
     yield "weights, SHA-256", f"`{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}…`"
-    yield "training", "`python -m seesay.toy.train`, one run from nothing; its log is below"
+    yield (
+        "training",
+        "`python -m experiments.toy_model.train`, one run from nothing; its log is below",
+    )
     yield (
         "scenes",
         f"held out, seeds {seeds.start} to {seeds.stop - 1} of each split; training and validation "
