@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import seesay
-from seesay import asking, toy
+from seesay import options, toy
 from seesay.engine import Stack
 from seesay.engine.prefix import Cost, Fork
 from seesay.evaluate import detection_metrics
@@ -170,7 +170,7 @@ def details(vlm: Any, scenes: Sequence[Any]) -> None:
 
 
 def inputs_of(vlm: Any, images: Sequence[Any]) -> dict[str, Any]:
-    return asking.inputs_for(vlm.model, vlm.processor, images, PROMPT)
+    return options.inputs_for(vlm.model, vlm.processor, images, PROMPT)
 
 
 def main() -> None:

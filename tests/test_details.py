@@ -28,7 +28,7 @@ from seesay.grounding.questions import attribute, count, existence
 from seesay.grounding.risk import Mention
 from seesay.methods import LookAgain, parse
 from seesay.models.processors import answer_lead, chat_prompt
-from seesay.seen import Seen
+from seesay.response import Seen
 
 COCO = Vocabulary.coco()
 ASKING = "look-again(evidence=self-check, attributes=True, counts=True)"

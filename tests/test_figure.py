@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import families
-from seesay.asking import inputs_for
 from seesay.cli import run
 from seesay.engine import Method, Stack, parse
 from seesay.engine.kv_cache import Kept
@@ -21,6 +20,7 @@ from seesay.grounding import Vocabulary
 from seesay.methods import REGISTRY
 from seesay.models import patch_layout
 from seesay.models.view import ModelView
+from seesay.options import inputs_for
 from seesay.render import figure
 from seesay.vlm import VLM
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import seesay
-from seesay import answering, asking, toy
+from seesay import options, pipeline, toy
 from seesay.models.image_geometry import sights
 from seesay.pictures import open_picture
 
@@ -31,7 +31,7 @@ def oracle(vlm, picture, name):
     model = copy.deepcopy(vlm.model)
     model.set_attn_implementation("eager")
     image = open_picture(picture).image
-    inputs = asking.inputs_for(vlm.model, vlm.processor, [image], toy.question(name))
+    inputs = options.inputs_for(vlm.model, vlm.processor, [image], toy.question(name))
     with torch.no_grad():
         maps = model(**inputs, output_attentions=True).attentions
     middle = range(5 * len(maps) // 32, 18 * len(maps) // 32 + 1)
@@ -93,7 +93,7 @@ def test_where_the_patch_order_is_unknown_there_is_none_and_nothing_is_spent(vlm
     def refuse(*_):
         raise AssertionError("a gaze that nobody can draw was taken")
 
-    monkeypatch.setattr(answering, "sights", lambda view, inputs, images: [None] * len(images))
+    monkeypatch.setattr(pipeline, "sights", lambda view, inputs, images: [None] * len(images))
     monkeypatch.setattr(prefix, "gazing", refuse)
     seen = vlm.describe(PICTURES[0], self_check=True)
     assert all("self_check" in m.scores and m.heatmap_again is None for m in seen.mentions)

@@ -15,7 +15,7 @@ from seesay.grounding import Mention
 from seesay.models.image_geometry import Sight
 from seesay.render import page, wording
 from seesay.render.account import Account, Panel
-from seesay.seen import report
+from seesay.response import report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import families
 from forks import batch_of, precise
-from seesay import asking, load, toy
+from seesay import load, options, toy
 from seesay.engine.method import Stack
 from seesay.engine.prefix import Fork
 from seesay.errors import EngineError, InputError, ModelError
@@ -29,7 +29,7 @@ def vlm():
 
 
 def encode(vlm):
-    return partial(asking.inputs_for, vlm.model, vlm.processor)
+    return partial(options.inputs_for, vlm.model, vlm.processor)
 
 
 class TestQuestions:

@@ -11,10 +11,10 @@ from PIL import Image
 from transformers import CLIPImageProcessor, LlavaImageProcessor, SiglipImageProcessor
 
 import families
-from seesay.asking import inputs_for
 from seesay.models import patch_layout
 from seesay.models.image_geometry import WHOLE, pixels, places, sights
 from seesay.models.view import ModelView
+from seesay.options import inputs_for
 
 SIZES = [(400, 400), (640, 320), (240, 520), (333, 250), (37, 90)]
 

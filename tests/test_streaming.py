@@ -10,9 +10,9 @@ import pytest
 import families
 from seeing import WORDS, calibration, vlm_of
 from seesay import load
-from seesay.asking import held_back, settled
 from seesay.errors import InputError
 from seesay.grounding import Vocabulary
+from seesay.options import held_back, settled
 from seesay.vlm import VLM
 
 

@@ -12,13 +12,13 @@ import families
 from experiments.toy_model.architecture import build_processor, build_tokenizer
 from seeing import SHORT, WORDS, vlm_of
 from seesay import toy
-from seesay.asking import inputs_for
 from seesay.engine import Stack, parse
 from seesay.errors import InputError
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.methods import REGISTRY
 from seesay.models import patch_layout
 from seesay.models.view import ModelView
+from seesay.options import inputs_for
 from seesay.vlm import PROMPT, VLM
 
 # A random model cannot be asked anything, so what acts on texts by asking does not fit it.
@@ -202,7 +202,7 @@ def test_progress_counts_tokens(vlm) -> None:
 
 def test_seconds_are_the_batchs_time_shared_evenly(vlm, monkeypatch) -> None:
     clock = iter([10.0, 16.0, 20.0, 21.0])
-    monkeypatch.setattr("seesay.answering.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("seesay.pipeline.time.perf_counter", lambda: next(clock))
     seen = vlm.describe(families.pictures(4), batch_size=3, **SHORT)
     assert [one.seconds for one in seen] == [2.0, 2.0, 2.0, 1.0]
 
@@ -278,7 +278,7 @@ def test_the_record_is_json_and_names_its_protocol(vlm) -> None:
     seen = vlm.describe("toy:kept/3", max_new_tokens=8, method="farsight", seed=4)
     record = json.loads(seen.to_json())
     assert record == seen.to_dict()
-    assert record["schema"] == "seesay.seen/1"
+    assert record["schema"] == "seesay.response/1"
     assert record["text"] == seen.text
     protocol = record["protocol"]
     assert "not probabilities; the method's own effect" in protocol["risk"]

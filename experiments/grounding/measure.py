@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seesay.asking import OnToken
 from seesay.engine.prefix import Cost
 from seesay.errors import InputError
 from seesay.evaluate import detection_metrics
@@ -18,7 +17,8 @@ from seesay.evaluate.calibrate import Known, described
 from seesay.evaluate.statistics import Interval
 from seesay.grounding.calibration import Logistic
 from seesay.grounding.scores import DOUBTFUL_HIGH, svar_layers
-from seesay.seen import Seen
+from seesay.options import OnToken
+from seesay.response import Seen
 from seesay.vlm import VLM
 
 Floats = NDArray[np.float64]

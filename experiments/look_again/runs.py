@@ -19,7 +19,7 @@ from seesay.grounding import Mention, Reading
 from seesay.grounding.attributes import Detail
 from seesay.grounding.scored_text import Token
 from seesay.methods import parse
-from seesay.seen import Seen
+from seesay.response import Seen
 from seesay.toy.world import Split
 from seesay.vlm import VLM
 

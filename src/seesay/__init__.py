@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seesay.grounding import Mention, Vocabulary
     from seesay.methods import AGLA, AttentionLens, FarSight, Gate
     from seesay.models.view import ModelView
-    from seesay.seen import Seen
+    from seesay.response import Seen
     from seesay.vlm import VLM, load
 
 __version__ = "0.1.0"

@@ -17,8 +17,7 @@ from typing import Any, Unpack, overload
 import torch
 from PIL.Image import Image
 
-from seesay import answering, asking, methods, toy, verification
-from seesay.asking import Asked, Options, method_of
+from seesay import methods, options, pipeline, toy, verification
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Calibration, Vocabulary
@@ -27,8 +26,9 @@ from seesay.grounding.qualification import Exam, can_answer
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.models.loading import load_model
 from seesay.models.view import ModelView
+from seesay.options import Asked, Options, method_of
 from seesay.pictures import Picture, open_picture
-from seesay.seen import Seen
+from seesay.response import Seen
 
 PROMPT = "Please describe this image in detail."
 BUNDLED = "bundled"
@@ -123,8 +123,8 @@ class VLM:
         """
         asked = Asked.of(prompt, **options)
         if isinstance(picture, list | tuple):
-            return answering.answer(self, [open_picture(one) for one in picture], asked)
-        return answering.answer(self, [open_picture(picture)], asked)[0]
+            return pipeline.answer(self, [open_picture(one) for one in picture], asked)
+        return pipeline.answer(self, [open_picture(picture)], asked)[0]
 
     @overload
     def ask(
@@ -150,7 +150,7 @@ class VLM:
         Raises:
             InputError: an empty text, or one with more tokens than the model takes.
         """
-        return answering.audit(self, open_picture(picture), text, Asked.of(prompt, **options))
+        return pipeline.audit(self, open_picture(picture), text, Asked.of(prompt, **options))
 
     def compare(
         self,
@@ -169,7 +169,7 @@ class VLM:
         """
         asked, opened = Asked.of(prompt, **options), [open_picture(picture)]
         chosen = self.chosen(methods)
-        return [answering.answer(self, opened, replace(asked, method=one))[0] for one in chosen]
+        return [pipeline.answer(self, opened, replace(asked, method=one))[0] for one in chosen]
 
     def chosen(self, methods: str | Iterable[str | AnyMethod]) -> list[AnyMethod]:
         """The methods that `compare` would run, in order; arguments as there."""
@@ -210,7 +210,7 @@ class VLM:
 
     def identity(self) -> float:
         """How far an empty session moves the logits on a drawn scene: 0.0 if not at all."""
-        return answering.untouched(self)
+        return pipeline.untouched(self)
 
     @cached_property
     def exam(self) -> Exam:
@@ -230,7 +230,7 @@ class VLM:
 
     def encode(self, images: Sequence[Image], prompt: str) -> Mapping[str, Any]:
         """What the model takes for the same prompt about each picture."""
-        return asking.inputs_for(self.model, self.processor, images, prompt)
+        return options.inputs_for(self.model, self.processor, images, prompt)
 
     def refuse_unless_it_answers(self) -> None:
         """Raise ModelError if this model's yes and no are worth nothing; asked once a model."""

@@ -19,11 +19,11 @@ from seesay.cli import (
     audit,
     calibrate,
     demo,
+    describe,
     diagnose,
     evaluate,
-    facts,
+    info,
     lens,
-    look,
     options,
     report,
     show,
@@ -46,9 +46,9 @@ app = typer.Typer(
         "broken habits, any seed). Start with: seesay demo"
     ),
 )
-app.command()(look.describe)
-app.command()(look.ask)
-app.command()(look.compare)
+app.command()(describe.describe)
+app.command()(describe.ask)
+app.command()(describe.compare)
 app.command()(audit.audit)
 app.command()(show.show)
 app.command()(lens.lens)
@@ -56,8 +56,8 @@ app.command()(evaluate.evaluate)
 app.command()(report.report)
 app.command()(calibrate.calibrate)
 app.command()(diagnose.diagnose)
-app.command()(facts.methods)
-app.command()(facts.doctor)
+app.command()(info.methods)
+app.command()(info.doctor)
 app.command()(demo.demo)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import check, load, vocabulary_of
+from seesay.cli.describe import check, load, vocabulary_of
 from seesay.cli.output import say, working
 from seesay.cli.result import show
 from seesay.errors import InputError

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import load
+from seesay.cli.describe import load
 from seesay.cli.output import emit, working
 from seesay.cli.result import written
 
@@ -34,7 +34,7 @@ def demo(
     """Describe bundled pictures with and without each method, offline, and write demo.html."""
     from seesay.render import page, terminal
     from seesay.render.account import totals
-    from seesay.seen import panel_of
+    from seesay.response import panel_of
     from seesay.vlm import PROMPT
 
     page.writable(out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import load, vocabulary_of
+from seesay.cli.describe import load, vocabulary_of
 from seesay.cli.output import emit, say, working
 from seesay.cli.result import written
 from seesay.errors import InputError

@@ -12,7 +12,7 @@ from seesay.cli.output import Report, say, working
 from seesay.errors import InputError, SeesayError
 
 if TYPE_CHECKING:
-    from seesay.asking import Options
+    from seesay.options import Options
     from seesay.runs.folder import Describing, Tally
     from seesay.vlm import VLM
 
@@ -59,8 +59,8 @@ def describe_folder(
         SeesayError: beside `seesay.runs.folder`'s reasons, pictures that could not be described;
             all others have been.
     """
-    from seesay.asking import Asked
     from seesay.models.images import MAX_PIXELS
+    from seesay.options import Asked
     from seesay.runs.folder import Describing, Folder, RowFile
     from seesay.vlm import PROMPT
 

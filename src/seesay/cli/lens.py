@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import check, load, vocabulary_of
+from seesay.cli.describe import check, load, vocabulary_of
 from seesay.cli.output import emit, working
 from seesay.cli.result import emit_json, written
 from seesay.errors import InputError

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from seesay.cli.streaming import Growing
-    from seesay.seen import Seen
+    from seesay.response import Seen
 
 
 def show(seen: Seen, as_json: bool, report: Path | None, growing: Growing | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import check, load
+from seesay.cli.describe import check, load
 from seesay.cli.output import emit, working
 from seesay.cli.result import written
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from seesay import toy
-from seesay.asking import OnToken
 from seesay.errors import InputError
 from seesay.evaluate.risk_model import ASKED, CHECKED, SINGLE, Case, fit, layer_range
 from seesay.grounding import Calibration, Vocabulary
 from seesay.models.compat import versions
+from seesay.options import OnToken
 from seesay.pictures import Picture, open_picture
-from seesay.seen import Seen
+from seesay.response import Seen
 from seesay.toy.world import Split
 from seesay.vlm import PROMPT, VLM
 

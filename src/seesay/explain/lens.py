@@ -27,8 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seesay import asking
-from seesay.asking import Asked
+from seesay import options
 from seesay.engine import Method, Stack
 from seesay.engine.readout import with_text
 from seesay.engine.state import Prompt, PromptPicture, Run
@@ -39,6 +38,7 @@ from seesay.grounding.scores import svar_layers, tokens_of
 from seesay.models.compat import versions
 from seesay.models.image_geometry import Sight, pixels, places
 from seesay.models.view import ModelView
+from seesay.options import Asked
 from seesay.pictures import Opened, Picture, open_picture
 from seesay.render.lens_page import Crop, Lens, Viewed
 from seesay.render.method_trace import Numbers
@@ -90,7 +90,7 @@ def lens(
     _require_head(vlm, head)
     asked = Asked.of(prompt, max_new_tokens=max_new_tokens, vocabulary=vocabulary)
     images = [one.image for one in opened]
-    inputs = asking.inputs_for(vlm.model, vlm.processor, images, prompt, together=True)
+    inputs = options.inputs_for(vlm.model, vlm.processor, images, prompt, together=True)
     columns = vlm.view.image_columns(**inputs)
     prompted = Prompt(vlm.view, inputs, columns).pictures()  # refuses before the long part
     record = say(vlm, Stack(), inputs, asked).record

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from seesay import asking
-from seesay.asking import Asked
+from seesay import options
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.attention import Call, block_mask, masked, scores_of
 from seesay.engine.kv_cache import CompactedLayer
 from seesay.engine.state import Prompt, Run
 from seesay.errors import EngineError
+from seesay.options import Asked
 from seesay.render.method_trace import Cache
 from seesay.vlm import VLM
 
@@ -51,7 +51,7 @@ def say(
         forcing = _Say(inputs["input_ids"].shape[1], tokens)
         how |= {"max_new_tokens": len(tokens), "logits_processor": LogitsProcessorList([forcing])}
     session = method(vlm.model, processor=vlm.processor, readout=True)
-    with asking.explained(), session:
+    with options.explained(), session:
         output = session.generate(**inputs, **how, return_dict_in_generate=True, output_logits=True)
         if session.record is None or session.run is None:
             raise EngineError(f"{method}: the session recorded nothing; please report this")

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seesay import answering, asking
-from seesay.asking import Asked
+from seesay import options, pipeline
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.method import ATTENTION_VERBS
 from seesay.errors import MethodError, ModelError
@@ -27,6 +26,7 @@ from seesay.grounding.scores import svar_layers
 from seesay.models import patch_layout
 from seesay.models.image_geometry import pixels
 from seesay.models.patch_layout import Tile
+from seesay.options import Asked
 from seesay.pictures import Picture, open_picture
 from seesay.render.account import Account, Panel
 from seesay.render.method_trace import (
@@ -78,7 +78,7 @@ def trace(
     asked = Asked.of(prompt, method=method, max_new_tokens=max_new_tokens)
     if asked.plain:
         raise MethodError("plain changes nothing, so there is nothing to show; name a method")
-    inputs = asking.inputs_for(vlm.model, vlm.processor, [opened.image], prompt)
+    inputs = options.inputs_for(vlm.model, vlm.processor, [opened.image], prompt)
     name, notes = repr(asked.method), Notes()
     steps = steps_of(asked.method)
     plain = say(vlm, Stack(), inputs, asked)
@@ -98,7 +98,7 @@ def trace(
     case = _Case(vlm, inputs, steps.settled(vlm.view), notes, plain, forced)
     moment, revised = case.moment(readings[0], changed.record), None
     if steps.methods != asked.method.methods:
-        revised = answering.answer(vlm, [opened], asked)[0]
+        revised = pipeline.answer(vlm, [opened], asked)[0]
         accounts[1] = replace(revised.account(), label=name)
         failed = [one.mention for one in revised.withheld if one.beside is one.detail is None]
         if failed and not steps.parts:

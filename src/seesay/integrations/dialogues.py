@@ -14,11 +14,11 @@ from typing import Any, Literal
 from jinja2 import TemplateError
 from PIL.Image import Image
 
-from seesay import asking
-from seesay.asking import Asked, method_of
+from seesay import options
 from seesay.engine import AnyMethod
 from seesay.engine.state import one_by_one
 from seesay.errors import InputError, ModelError
+from seesay.options import Asked, method_of
 from seesay.vlm import VLM, load
 
 Role = Literal["system", "user", "assistant"]
@@ -154,7 +154,7 @@ class Answering:
         pictures = [picture for one in dialogues for picture in _pictures(one)]
         session = asked.method(vlm.model, processor=vlm.processor, images=pictures or None)
         started = time.perf_counter()
-        with asking.seeded(asked.seed), asking.explained(), session:
+        with options.seeded(asked.seed), options.explained(), session:
             written = session.generate(**inputs, **asked.arguments())
         seconds = (time.perf_counter() - started) / len(dialogues)
         ends = asked.end_ids(vlm.view)

@@ -18,7 +18,7 @@ from seesay.grounding import Vocabulary
 from seesay.grounding.attributes import KINDS, DetailExam
 from seesay.grounding.qualification import Exam
 from seesay.models.view import ModelView
-from seesay.seen import Seen
+from seesay.response import Seen
 from seesay.testing.contract import ContractError
 from seesay.vlm import VLM
 

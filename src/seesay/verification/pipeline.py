@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from transformers import LogitsProcessorList
 
-from seesay.asking import Asked, Follow
 from seesay.engine import Record, Session, Stack
 from seesay.engine.prefix import Cost
 from seesay.errors import EngineError, InputError
 from seesay.grounding import Reading, Vocabulary
 from seesay.grounding.self_check import blurred
+from seesay.options import Asked, Follow
 from seesay.verification.missing_objects import completed, unsaid
 from seesay.verification.policy import Looker, Revised
 from seesay.verification.rewriting import Bounds, Path, rewritten

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from seesay.asking import OnText
 from seesay.engine import Record, Session
 from seesay.grounding import Reading
 from seesay.grounding.clauses import sentences
 from seesay.grounding.scored_text import decode
+from seesay.options import OnText
 from seesay.verification.policy import Looker
 from seesay.verification.verifier import Checks
 

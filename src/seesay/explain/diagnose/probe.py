@@ -19,7 +19,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from seesay import asking
+from seesay import options
 from seesay.engine import Method, Stack
 from seesay.engine.attention import Call, block_mask, masked, scores_of
 from seesay.engine.state import Prompt
@@ -56,7 +56,7 @@ class Batch:
     @classmethod
     def of(cls, vlm: VLM, told: Sequence[Told], images: Sequence[Image], prompt: str) -> Batch:
         """Ask about the pictures as the texts were asked for, and put the texts behind."""
-        inputs = asking.inputs_for(vlm.model, vlm.processor, list(images), prompt)
+        inputs = options.inputs_for(vlm.model, vlm.processor, list(images), prompt)
         joined = _with_texts(inputs, [one.ids for one in told])
         length = inputs["input_ids"].shape[1]
         return cls(vlm.view, vlm.processor.tokenizer, told, images, inputs, joined, length)
@@ -167,7 +167,7 @@ def _forward(
                     hook = place.register_forward_hook(_telling(chosen, name, layer))
                     undo.callback(hook.remove)
         watch = Watch(batch, tuple(takers), registers)
-        undo.enter_context(asking.explained())
+        undo.enter_context(options.explained())
         undo.enter_context(Stack((watch,))(view.model, processor=processor))
         view.model(**batch.inputs, use_cache=False, logits_to_keep=1)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seesay.asking import method_of
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import EngineError, InputError, MethodError, nearest
+from seesay.options import method_of
 from seesay.runs.evaluation.plan import Control, Entry, split
 from seesay.runs.evaluation.same_stream_control import SameStream, has_stream
 

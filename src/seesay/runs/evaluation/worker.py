@@ -16,8 +16,8 @@ from seesay.errors import InputError, SeesayError
 from seesay.evaluate.benchmark import Answer, Kind, Said, Sample
 from seesay.models.compat import versions
 from seesay.pictures import Opened, open_picture
+from seesay.response import Seen
 from seesay.runs.evaluation.entries import Variant, Wanted, variants
-from seesay.seen import Seen
 from seesay.vlm import VLM, load
 
 MOST_DRAWN = 2048

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from seesay import toy
-from seesay.asking import Asked, Options
 from seesay.engine.state import one_by_one
 from seesay.errors import SeesayError
 from seesay.models.images import MAX_PIXELS
+from seesay.options import Asked, Options
 from seesay.pictures import Opened, open_picture
 from seesay.runs.folder.listing import Folder, Stamp
 from seesay.runs.folder.rows import ERROR_SCHEMA, LEFT_OPEN, Row, RowFile

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Self
 
 from seesay.errors import InputError, SeesayError
 from seesay.render import page
+from seesay.response import SCHEMA
 from seesay.runs.folder.listing import Folder, Stamp
-from seesay.seen import SCHEMA
 
 Row = Mapping[str, Any]
 

@@ -152,12 +152,12 @@ def compare(
         emit_json([seen.to_dict() for seen in texts])
     else:
         from seesay.render import terminal
-        from seesay.seen import panel_of
+        from seesay.response import panel_of
 
         emit(terminal.panel(panel_of(texts)))
         emit(scale(texts[0]))
     if report is not None:
-        from seesay.seen import report as write
+        from seesay.response import report as write
 
         written(write(texts, report))
 

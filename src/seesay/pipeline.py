@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from seesay import asking, toy
-from seesay.asking import Asked
+from seesay import options, toy
 from seesay.engine import Record, Session, Stack
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import Reading, Vocabulary, read
@@ -24,8 +23,9 @@ from seesay.grounding.self_check import yes_no_tokens
 from seesay.models.compat import versions
 from seesay.models.image_geometry import sights
 from seesay.models.processors import answer_lead, chat_prompt
+from seesay.options import Asked
 from seesay.pictures import Opened
-from seesay.seen import Protocol, Seen
+from seesay.response import Protocol, Seen
 from seesay.verification import Revised, SecondLook, steps_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Batch:
     def __init__(self, vlm: VLM, pictures: Sequence[Opened], asked: Asked) -> None:
         self.vlm, self.pictures, self.asked = vlm, pictures, asked
         self.images = [picture.image for picture in pictures]
-        self.inputs = asking.inputs_for(vlm.model, vlm.processor, self.images, asked.prompt)
+        self.inputs = options.inputs_for(vlm.model, vlm.processor, self.images, asked.prompt)
         self.sights = sights(vlm.view, self.inputs, self.images)
         self.cells = [None if sight is None else sight.cells for sight in self.sights]
         self.words = [vocabulary(vlm, picture, asked) for picture in pictures]
@@ -100,7 +100,7 @@ class _Batch:
         tokens, spans = self._tokens(text)
         session = self._session()
         started = time.perf_counter()
-        with torch.no_grad(), asking.explained(), session:
+        with torch.no_grad(), options.explained(), session:
             record = session.read(tokens, **self.inputs)
         reading = look.asked_after([self._read(record, 0, (text, spans))])[0]
         seconds = time.perf_counter() - started
@@ -112,12 +112,12 @@ class _Batch:
     def _generated(
         self,
         look: SecondLook,
-        followers: Callable[[Session], list[asking.Follow]] = lambda _: [],
+        followers: Callable[[Session], list[options.Follow]] = lambda _: [],
         **more: Any,
     ) -> Record:
         """The record of one generation of all texts."""
         asked, session = self.asked, self._session()
-        with asking.seeded(asked.seed), asking.explained(), session:
+        with options.seeded(asked.seed), options.explained(), session:
             session.generate(**self.inputs, **asked.arguments(*followers(session)), **more)
             look.written(session)
         return _recorded(session)
@@ -149,7 +149,7 @@ class _Batch:
             given=given,
         )
 
-    def _followers(self, session: Session, look: SecondLook) -> list[asking.Follow]:
+    def _followers(self, session: Session, look: SecondLook) -> list[options.Follow]:
         """Who is told of each step: `on_text`, of what has settled since it was last called."""
         on_text, told = self.asked.on_text, 0
         if look.looker is not None:
@@ -157,11 +157,11 @@ class _Batch:
         if on_text is None:
             return []
         tokenizer, words = self.vlm.processor.tokenizer, self.words[0]
-        held = asking.held_back(words)
+        held = options.held_back(words)
 
         def follow(new: Tensor) -> None:
             nonlocal told
-            settled = asking.settled(written(tokenizer, new[0].tolist()).strip(), words, held)
+            settled = options.settled(written(tokenizer, new[0].tolist()).strip(), words, held)
             if settled <= told or session.run is None or session.run.readout is None:
                 return
             told = settled
@@ -281,7 +281,7 @@ def _yes(vlm: VLM, record: Record, row: int) -> float | None:
 def untouched(vlm: VLM) -> float:
     """How far an empty session moves the logits on a drawn scene: 0.0 if not at all."""
     image = toy.scene("kept", 0).image
-    inputs: Mapping[str, Any] = asking.inputs_for(
+    inputs: Mapping[str, Any] = options.inputs_for(
         vlm.model, vlm.processor, [image], "Please describe this image in detail."
     )
     with torch.no_grad():

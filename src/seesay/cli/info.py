@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seesay.cli import options
-from seesay.cli.look import load
+from seesay.cli.describe import load
 from seesay.cli.output import emit, working
 from seesay.errors import SeesayError
 
