@@ -18,10 +18,10 @@ import torch
 
 import seesay
 from seesay import toy
-from seesay.engine.prefix import Fork
+from seesay.engine.prefix import CachedPrefix
 from seesay.grounding.scored_text import on_grid
 from seesay.grounding.self_check import ask
-from seesay.models.image_geometry import sights
+from seesay.models.image_geometry import patch_grids
 from seesay.toy.scenes import GRID, PATCH_SIZE
 from seesay.vlm import PROMPT
 
@@ -46,8 +46,8 @@ def main() -> None:
         inputs = vlm.encode([scene.image], PROMPT)
         questions = [[toy.question(name) for name in firsts]]
         answering = [[""] * len(firsts)]
-        answers = ask(Fork.fresh(vlm.view, inputs, PROMPT), questions, about=answering)[0]
-        cells = sights(vlm.view, inputs, [scene.image])[0].cells
+        answers = ask(CachedPrefix.fresh(vlm.view, inputs, PROMPT), questions, about=answering)[0]
+        cells = patch_grids(vlm.view, inputs, [scene.image])[0].cells
         maps = {
             ROWS[0]: [mention.heatmap for mention in firsts.values()],
             ROWS[1]: [mention.heatmap_again for mention in firsts.values()],

@@ -21,7 +21,7 @@ import torch
 import seesay
 from seesay import options, toy
 from seesay.engine import Stack
-from seesay.engine.prefix import Cost, Fork
+from seesay.engine.prefix import CachedPrefix, QuestionCost
 from seesay.evaluate import detection_metrics
 from seesay.evaluate.risk_model import Floats, area
 from seesay.grounding.questions import attribute, count
@@ -51,20 +51,20 @@ class Spent(NamedTuple):
     seconds: float
     tokens: int
     forwards: int
-    checks: Cost
+    checks: QuestionCost
 
 
 def check(vlm: Any, scenes: Sequence[Any], batch: int) -> tuple[list[Checked], Spent]:
     """Describe each scene, then ask about everything that was named."""
     found: list[Checked] = []
-    seconds, tokens, forwards, total = 0.0, 0, 0, Cost()
+    seconds, tokens, forwards, total = 0.0, 0, 0, QuestionCost()
     for first in range(0, len(scenes), batch):
         part = scenes[first : first + batch]
         inputs = inputs_of(vlm, [scene.image for scene in part])
         started = time.perf_counter()
         with Stack()(vlm.model, processor=vlm.processor, readout=True) as session:
             session.generate(**inputs, max_new_tokens=128, do_sample=False)
-            fork = Fork.after(session, inputs, PROMPT)
+            fork = CachedPrefix.after(session, inputs, PROMPT)
         seconds += time.perf_counter() - started
         record = session.record
         ends = torch.isin(record.tokens, torch.tensor(vlm.model.generation_config.eos_token_id))
@@ -81,7 +81,8 @@ def check(vlm: Any, scenes: Sequence[Any], batch: int) -> tuple[list[Checked], S
             mentions.append(firsts)
         answers = ask_yes(fork, mentions)
         blind = ask_yes(
-            Fork.fresh(vlm.view, inputs_of(vlm, [blurred(s.image) for s in part]), PROMPT), mentions
+            CachedPrefix.fresh(vlm.view, inputs_of(vlm, [blurred(s.image) for s in part]), PROMPT),
+            mentions,
         )
         for name, value in vars(fork.cost).items():
             setattr(total, name, getattr(total, name) + value)
@@ -130,7 +131,7 @@ def told(found: list[Checked], habits: dict[str, float]) -> None:
 def habits_of(vlm: Any, scenes: Sequence[Any]) -> dict[str, float]:
     """How readily the model affirms each object of the little world where it is not."""
     absent = [[name for name in toy.OBJECTS if name not in scene.present] for scene in scenes]
-    fork = Fork.fresh(vlm.view, inputs_of(vlm, [scene.image for scene in scenes]), PROMPT)
+    fork = CachedPrefix.fresh(vlm.view, inputs_of(vlm, [scene.image for scene in scenes]), PROMPT)
     return habit(
         (name, answer.logit) for its in ask_yes(fork, absent) for name, answer in its.items()
     )
@@ -161,7 +162,7 @@ def details(vlm: Any, scenes: Sequence[Any]) -> None:
         wrong = colors[(colors.index(o.color) + 1 + scene.seed % 7) % len(colors)]
         asked.append([attribute(o.name, o.color), attribute(o.name, wrong), count(o.name, 2)])
         right.append(o.count == 2)
-    fork = Fork.fresh(vlm.view, inputs_of(vlm, [scene.image for scene in scenes]), PROMPT)
+    fork = CachedPrefix.fresh(vlm.view, inputs_of(vlm, [scene.image for scene in scenes]), PROMPT)
     logits = np.array([[answer.logit for answer in its] for its in ask(fork, asked)])
     color = area(logits[:, :2].T.ravel(), np.r_[np.ones(len(logits)), np.zeros(len(logits))] > 0)
     print(f"\nAUROC of \"Is the fork red?\": {color:.3f} (n = {2 * len(logits)}); "

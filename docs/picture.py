@@ -55,7 +55,7 @@ def main() -> None:
     print("\n".join(f"{one.method}: {one.text}" for one in seen), f"\n{note}\nwrote {target.name}")
 
 
-def lines(seen: seesay.Seen, present: frozenset[str]) -> list[str]:
+def lines(seen: seesay.Response, present: frozenset[str]) -> list[str]:
     """The text in lines of at most CHARS characters, invented object words struck out."""
     invented = [mention.span for mention in seen.mentions if mention.name not in present]
     out, line, at = [], "", 0

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from seesay.evaluate.benchmark import Answer, Benchmark, Metric, Said, Sample, Score, ratio
+from seesay.evaluate.benchmark import Answer, Benchmark, Metric, NamedObject, Sample, Score, ratio
 
 OBJECTS = ("fork", "knife", "cup", "spoon", "plate", "car")
 
@@ -103,7 +103,7 @@ def caption(key, words, logprobs=None, **fields):
         if word in OBJECTS:
             span = (len(text), len(text) + len(word))
             logprob = -0.1 if logprobs is None else logprobs[k]
-            mentions.append(Said(word, span, logprob, 0.0))
+            mentions.append(NamedObject(word, span, logprob, 0.0))
         text += word
     return Answer(key, text + ".", len(words), 0.01, mentions=tuple(mentions), **fields)
 

@@ -10,7 +10,7 @@ import torch
 import families
 from seesay.engine import Record
 from seesay.grounding import Calibration, Vocabulary
-from seesay.grounding.calibration import Interval, Logistic, Point
+from seesay.grounding.calibration import Logistic, OperatingPoint, StoredInterval
 from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
@@ -33,12 +33,12 @@ def logistic(features=("logprob", "svar", "svar_own"), weights=(-1.0, -0.5, -0.5
             "weights": weights,
             "intercept": 0.0,
             "threshold": 0.5,
-            "auroc": Interval(value=0.8, low=0.7, high=0.9),
-            "error": Interval(value=0.02, low=0.01, high=0.04),
+            "auroc": StoredInterval(value=0.8, low=0.7, high=0.9),
+            "error": StoredInterval(value=0.02, low=0.01, high=0.04),
             "curve": ((0.05, 0.04, 90), (0.6, 0.7, 10)),
             "kept": (
-                Point(threshold=0.5, chair_i=0.05, recall=0.6, f1=0.7),
-                Point(threshold=1.0, chair_i=0.2, recall=0.7, f1=0.65),
+                OperatingPoint(threshold=0.5, chair_i=0.05, recall=0.6, f1=0.7),
+                OperatingPoint(threshold=1.0, chair_i=0.2, recall=0.7, f1=0.65),
             ),
             **changes,
         }

@@ -13,14 +13,14 @@ import run_kit
 from seesay.errors import InputError, SeesayError
 from seesay.runs.evaluation import open_run
 from seesay.runs.evaluation.worker import Setup
-from seesay.runs.ray_backend import Cluster
+from seesay.runs.ray_backend import RayBackend
 from test_evaluate_run import SETUP, run
 
 
 def test_without_ray_the_remedy_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'seesay\[ray\]'"):
-        Cluster(SETUP, address=None, workers=1)
+        RayBackend(SETUP, address=None, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def ray():
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 
 
-class Murderous(Cluster):
+class Murderous(RayBackend):
     """Kills the process of a worker as soon as the third batch has been given to it."""
 
     killed, said = False, 0
@@ -80,7 +80,7 @@ def test_a_cluster_says_the_same_and_a_worker_may_be_killed(tmp_path, ray):
 
 
 def test_what_a_worker_refuses_is_told_as_it_was(tmp_path, ray):
-    place = Cluster(Setup(model=str(tmp_path / "no-such-model")), address=None, workers=1)
+    place = RayBackend(Setup(model=str(tmp_path / "no-such-model")), address=None, workers=1)
     with pytest.raises(SeesayError, match="no-such-model"):
         run(tmp_path / "a", place=place)
 
@@ -90,9 +90,9 @@ def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch, address):
     ray = pytest.importorskip("ray")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(SeesayError, match=f"no Ray cluster at {address} .*check --address"):
-        Cluster(SETUP, address=address, workers=1)
+        RayBackend(SETUP, address=address, workers=1)
 
 
 def test_gpus_that_are_not_there_are_told(ray):
     with pytest.raises(SeesayError, match="2 GPUs and the cluster has"):
-        Cluster(SETUP, address=None, workers=1, gpus=2)
+        RayBackend(SETUP, address=None, workers=1, gpus=2)

@@ -11,7 +11,7 @@ import families
 import oracles
 from families import CACHE
 from seesay.engine import Method
-from seesay.engine.kv_cache import CompactedLayer, Kept
+from seesay.engine.kv_cache import CompactedLayer, KeptEntries
 from seesay.errors import EngineError
 from seesay.methods import AGLA, PAI, AttentionLens
 from seesay.models.view import ModelView
@@ -31,7 +31,7 @@ class EveryOther(Method):
 
     merge: bool = False
 
-    def compact(self, layer, run):
+    def prune_cache(self, layer, run):
         if run.seen > run.length:
             return None
         keys = run.cache.layers[layer].keys
@@ -40,14 +40,14 @@ class EveryOther(Method):
         kept = torch.stack([(~row).nonzero()[:, 0] for row in dropped])
         entries = kept[:, None].expand(rows, kv_heads, -1)
         if not self.merge:
-            return Kept(entries)
+            return KeptEntries(entries)
         gone = torch.stack([row.nonzero()[:, 0] for row in dropped])
         index = gone[:, None, :, None].expand(rows, kv_heads, -1, keys.shape[-1])
         means = [
             part.gather(2, index).mean(2, keepdim=True)
             for part in (keys, run.cache.layers[layer].values)
         ]
-        return Kept(entries, *means)
+        return KeptEntries(entries, *means)
 
     @staticmethod
     def dropped(image):

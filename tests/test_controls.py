@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from little import Captions, Questions, caption, captions, replies
 from seesay.evaluate import controls
-from seesay.evaluate.benchmark import Answer, Said
+from seesay.evaluate.benchmark import Answer, NamedObject
 
 PICTURES = Captions()
 QUESTIONS = Questions()
@@ -143,5 +143,5 @@ def test_a_text_that_is_no_answer_is_no_yes():
 
 def test_spans_may_touch():
     answer = Answer("a", "forkknife.", mentions=(
-        Said("fork", (0, 4), -1, 0), Said("knife", (4, 9), -2, 0)))  # fmt: skip
+        NamedObject("fork", (0, 4), -1, 0), NamedObject("knife", (4, 9), -2, 0)))  # fmt: skip
     assert controls.without(answer, [(0, 4), (4, 9)]).text == "."

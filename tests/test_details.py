@@ -11,24 +11,24 @@ import torch
 
 import seesay
 from seesay import toy
-from seesay.engine.prefix import Fork
+from seesay.engine.prefix import CachedPrefix
 from seesay.errors import MethodError, ModelError
 from seesay.grounding import Vocabulary
 from seesay.grounding.attributes import (
+    AttributeQualification,
     Detail,
-    DetailExam,
     by_going_on,
     by_yes_and_no,
     examine,
     found,
 )
 from seesay.grounding.clauses import leave_words_out
-from seesay.grounding.forced_choice import Inquiry, shares
+from seesay.grounding.forced_choice import ForcedChoice, shares
 from seesay.grounding.questions import attribute, count, existence
 from seesay.grounding.risk import Mention
 from seesay.methods import LookAgain, parse
 from seesay.models.processors import answer_lead, chat_prompt
-from seesay.response import Seen
+from seesay.response import Response
 
 COCO = Vocabulary.coco()
 ASKING = "look-again(evidence=self-check, attributes=True, counts=True)"
@@ -77,7 +77,7 @@ def test_what_is_said_of_an_object_is_found(text, said):
 
 def test_questions_about_details_are_english():
     red, two = Detail("attribute", "red", (0, 3)), Detail("count", "two", (0, 3), many=True)
-    assert by_yes_and_no("fork", red) == Inquiry("Is the fork red?")
+    assert by_yes_and_no("fork", red) == ForcedChoice("Is the fork red?")
     assert by_yes_and_no("fork", replace(red, many=True)).question == "Are the forks red?"
     assert by_yes_and_no("knife", two).question == count("knife", 2)
     assert attribute("table", "glass") == "Is the table made of glass?"
@@ -133,7 +133,9 @@ def whole(vlm, image, question, begun):
 def test_shares_are_those_of_whole_prompts(vlm):
     scenes = [toy.scene("kept", seed) for seed in range(3)]
     prompt = "Please describe this image in detail."
-    fork = Fork.fresh(vlm.view, vlm.encode([scene.image for scene in scenes], prompt), prompt)
+    fork = CachedPrefix.fresh(
+        vlm.view, vlm.encode([scene.image for scene in scenes], prompt), prompt
+    )
     names = [scene.objects[0].name for scene in scenes]
     red = Detail("attribute", "red", (0, 0))
     asked = [[by_going_on(name, red), by_going_on(name, replace(red, many=True))] for name in names]
@@ -162,8 +164,8 @@ def test_yes_and_no_are_asked_as_ever(vlm):
 
     image = toy.scene("kept", 1).image
     prompt = "Please describe this image in detail."
-    fork = Fork.fresh(vlm.view, vlm.encode([image], prompt), prompt)
-    one = shares(fork, [[Inquiry("Is the fork red?")]])[0][0]
+    fork = CachedPrefix.fresh(vlm.view, vlm.encode([image], prompt), prompt)
+    one = shares(fork, [[ForcedChoice("Is the fork red?")]])[0][0]
     assert one == pytest.approx(ask(fork, [["Is the fork red?"]])[0][0].p_yes)
 
 
@@ -172,7 +174,7 @@ def test_a_model_is_examined_before_it_is_asked(vlm):
     untaught = examine(vlm.view, vlm.encode, "attribute", by_yes_and_no)
     assert untaught.pairs < 0.75, "the bundled model never learnt to be asked so"
     assert "attributes say nothing about the picture" in untaught.reason
-    mute = replace(vlm, detail_exams={"count": DetailExam("count", 0.5, 32)})
+    mute = replace(vlm, detail_exams={"count": AttributeQualification("count", 0.5, 32)})
     with pytest.raises(ModelError, match="cannot look again at counts: its answers about counts"):
         mute.describe("toy:broken/3", method="look-again(counts=True)")
     assert mute.describe("toy:broken/3", method="look-again(attributes=True)").text
@@ -209,7 +211,7 @@ def test_colours_are_asked_once_and_streamed_texts_are_the_same(vlm):
     for seed in range(6, 12):
         calls: list[str] = []
         picture = f"toy:broken/{seed}"
-        seen: Seen = vlm.describe(
+        seen: Response = vlm.describe(
             picture, method=ASKING, on_text=lambda text, _, c=calls: c.append(text)
         )
         assert vlm.describe(picture, method=ASKING).text == seen.text
@@ -279,7 +281,9 @@ def test_the_habit_is_the_blurred_pictures_answer(vlm):
     prompt = seen.protocol.prompt
     images = [seen.picture], [blurred(seen.picture)]
     sharp, dim = (
-        ask_yes(Fork.fresh(vlm.view, vlm.encode(its, prompt), prompt), names, toy.question)[0]
+        ask_yes(CachedPrefix.fresh(vlm.view, vlm.encode(its, prompt), prompt), names, toy.question)[
+            0
+        ]
         for its in images
     )
     for mention in seen.mentions:

@@ -16,7 +16,7 @@ from seesay.explain.diagnose import figures as counting
 from seesay.explain.diagnose.described import line_weights, pictures_of
 from seesay.explain.diagnose.figures import Words
 from seesay.explain.diagnose.strength import ALPHAS
-from seesay.explain.diagnose.types import Told, Word
+from seesay.explain.diagnose.types import DescribedImage, NamedWord
 from seesay.explain.diagnose.vision import suggestion, windows
 from seesay.explain.diagnose.wording import interval, sentence
 from seesay.grounding import Vocabulary
@@ -81,7 +81,9 @@ def test_the_slope_of_a_sweep_is_least_squares() -> None:
     assert line_weights(ALPHAS) @ y == pytest.approx(np.polyfit(ALPHAS, y, 1)[0])
 
 
-def told_of(pictures: int, seed: int = 0, layers: int = 6) -> tuple[list[Told], np.ndarray]:
+def told_of(
+    pictures: int, seed: int = 0, layers: int = 6
+) -> tuple[list[DescribedImage], np.ndarray]:
     """Texts of four words each, the later ones more often invented; VAR tells them apart in layers
     2 and 3 only."""
     rng = np.random.default_rng(seed)
@@ -90,11 +92,11 @@ def told_of(pictures: int, seed: int = 0, layers: int = 6) -> tuple[list[Told], 
         words = []
         for n in range(4):
             invented = bool(rng.random() < 0.1 + 0.15 * n)
-            words.append(Word(f"w{n}", n, n + 1, invented))
+            words.append(NamedWord(f"w{n}", n, n + 1, invented))
             look = rng.normal(size=(layers, 2))
             look[2:4] -= 1.5 * invented
             var.append(look)
-        told.append(Told(str(k), (5, 6, 7, 8), tuple(words), 3))
+        told.append(DescribedImage(str(k), (5, 6, 7, 8), tuple(words), 3))
     return told, np.array(var)
 
 

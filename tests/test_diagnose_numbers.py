@@ -11,14 +11,14 @@ import torch
 import families
 from seeing import vlm_of
 from seesay.engine import Stack
-from seesay.explain.diagnose.attention_shares import HALVES, Distances, Fading, Shares
+from seesay.explain.diagnose.attention_shares import HALVES, AttentionShares, Distances, Fading
 from seesay.explain.diagnose.heads import HeadMaps
-from seesay.explain.diagnose.object_attention import Lens, Looks
+from seesay.explain.diagnose.object_attention import ObjectAttention, ObjectLens
 from seesay.explain.diagnose.probe import Batch, read
 from seesay.explain.diagnose.sinks import IMAGE_TOKENS, THRESHOLD, SinkColumns
 from seesay.explain.diagnose.sparsity import GRID, HELD, SINK, Sorted, TextSinks
 from seesay.explain.diagnose.token_types import BACKGROUND, KINDS, PICTURE, kinds
-from seesay.explain.diagnose.types import Told, Word
+from seesay.explain.diagnose.types import DescribedImage, NamedWord
 from seesay.methods import EAH, FarSight
 
 PROMPT = "what is in the picture ?"
@@ -32,7 +32,12 @@ class Read:
 
     def __init__(self, family) -> None:
         told = [
-            Told(str(k), ids, tuple(Word("cup", at, n + 1, bool(n)) for n, at in enumerate(own)), 1)
+            DescribedImage(
+                str(k),
+                ids,
+                tuple(NamedWord("cup", at, n + 1, bool(n)) for n, at in enumerate(own)),
+                1,
+            )
             for k, (ids, own) in enumerate(zip(TEXTS, WORDS, strict=True))
         ]
         self.view = family.view
@@ -74,7 +79,7 @@ def near(found, expected) -> None:
 
 
 def test_words_look_where_the_eager_map_does(reading) -> None:
-    notes = reading.notes(Looks(reading.batch), HeadMaps(reading.batch))
+    notes = reading.notes(ObjectAttention(reading.batch), HeadMaps(reading.batch))
     for picture, own in enumerate(WORDS):
         assert len(notes[picture]["var"]) == len(own)
         for k, token in enumerate(own):
@@ -101,7 +106,7 @@ def test_attention_adds_what_its_projection_puts_out(reading) -> None:
         view.model(**reading.batch.inputs)
     for hook in hooks:
         hook.remove()
-    notes = reading.notes(Looks(reading.batch))
+    notes = reading.notes(ObjectAttention(reading.batch))
     for picture, own in enumerate(WORDS):
         for k, token in enumerate(own):
             for layer in range(view.n_layers):
@@ -111,7 +116,7 @@ def test_attention_adds_what_its_projection_puts_out(reading) -> None:
 
 
 def test_the_logit_lens_reads_the_models_hidden_states(reading) -> None:
-    notes = reading.notes(Lens(reading.batch))
+    notes = reading.notes(ObjectLens(reading.batch))
     view, layer = reading.view, 1
     said = [{TEXTS[p][t] for t in at} for p, at in enumerate(WORDS)]
 
@@ -132,7 +137,7 @@ def test_the_logit_lens_reads_the_models_hidden_states(reading) -> None:
 
 
 def test_shares_by_kind_of_token(reading) -> None:
-    notes = reading.notes(Shares(reading.batch))
+    notes = reading.notes(AttentionShares(reading.batch))
     table, known = kinds(reading.batch)
     assert known
     assert (table[reading.batch.image] >= BACKGROUND).all()
@@ -207,8 +212,8 @@ def test_the_threshold_is_the_methods_own(llava) -> None:
     seen = []
 
     class Noting(EAH):
-        def rewrite_qk(self, call):
-            head = super().rewrite_qk(call)
+        def shared_head(self, call):
+            head = super().shared_head(call)
             seen.append(head)
             return head
 
@@ -263,7 +268,10 @@ def test_reading_changes_nothing(llava) -> None:
     model, inputs = reading.view.model, reading.batch.prompt_inputs
     with torch.no_grad():
         before = model(**inputs).logits
-        read(reading.batch, [Looks(reading.batch), Lens(reading.batch), SinkColumns(reading.batch)])
+        read(
+            reading.batch,
+            [ObjectAttention(reading.batch), ObjectLens(reading.batch), SinkColumns(reading.batch)],
+        )
         assert torch.equal(model(**inputs).logits, before)
         with Stack()(model):
             assert torch.equal(model(**inputs).logits, before)

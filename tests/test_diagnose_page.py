@@ -13,7 +13,7 @@ import pytest
 from browser import CHROMIUM, Browser
 from seesay.cli import run
 from seesay.evaluate.statistics import Interval
-from seesay.explain.diagnose import Claim, Finding, Part, Report, markdown, page
+from seesay.explain.diagnose import Claim, DiagnosisReport, Finding, FindingPart, markdown, page
 from seesay.explain.diagnose.types import Numbers
 from seesay.render import charts
 
@@ -22,10 +22,10 @@ GAP = [*BAND[:2], Interval(math.nan, math.nan, math.nan), *BAND[3:]]
 QUICK = ["--max-new-tokens", "24", "--batch-size", "12"]
 
 
-def report_of(words: str = "it rises") -> Report:
-    figure = charts.curves("a curve", [charts.Line(words, GAP)], y_name="share", level=0.5)
+def report_of(words: str = "it rises") -> DiagnosisReport:
+    figure = charts.curves("a curve", [charts.ChartLine(words, GAP)], y_name="share", level=0.5)
     claim = Claim(words, "the slope", Interval(0.5, 0.4, 0.6))
-    part = Part(
+    part = FindingPart(
         "A part", "A caption.", Numbers(("layer", "value"), [("0", words)]), figure, (claim,)
     )
     found = Finding(
@@ -34,14 +34,16 @@ def report_of(words: str = "it rises") -> Report:
     skipped = Finding(
         "strength", "Strength", "Does it?", "A paper", skipped="nobody said what is there"
     )
-    return Report("x/y", "photos", 12, 30, 4, (found, skipped), (words,), {"model": "x/y"})
+    return DiagnosisReport("x/y", "photos", 12, 30, 4, (found, skipped), (words,), {"model": "x/y"})
 
 
 @pytest.mark.parametrize(
     "figure",
     [
-        charts.curves("one point", [charts.Line("a", BAND[:1])]),
-        charts.curves("gaps", [charts.Line("a", GAP), charts.Line("b", BAND, dashed=True)]),
+        charts.curves("one point", [charts.ChartLine("a", BAND[:1])]),
+        charts.curves(
+            "gaps", [charts.ChartLine("a", GAP), charts.ChartLine("b", BAND, dashed=True)]
+        ),
         charts.curves("nothing", []),
         charts.grid("a grid", np.array([[0.1, math.nan], [0.0, 0.5]])),
         charts.grid("zeros", np.zeros((40, 32))),

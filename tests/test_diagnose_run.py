@@ -13,8 +13,8 @@ import families
 from families import CACHE
 from seeing import WORDS, vlm_of
 from seesay.errors import InputError, SeesayError
-from seesay.explain.diagnose import Settings, diagnose, parse
-from seesay.explain.diagnose.measurements import Store
+from seesay.explain.diagnose import DiagnosisSettings, diagnose, parse
+from seesay.explain.diagnose.measurements import MeasurementFile
 from seesay.explain.diagnose.sparsity import selections
 
 QUICK = {"max_new_tokens": 10, "batch_size": 4, "asked": 4}
@@ -64,7 +64,7 @@ def lines(path):
 
 def test_a_run_goes_on_where_it_was(llava, tmp_path) -> None:
     vlm, out = vlm_of(llava), tmp_path / "m.jsonl"
-    some, settings = parse("sinks,decay"), Settings(count=6, vocabulary=WORDS, **QUICK)
+    some, settings = parse("sinks,decay"), DiagnosisSettings(count=6, vocabulary=WORDS, **QUICK)
     whole = diagnose(vlm, some, settings, out)
     first = out.read_bytes()
     done = []
@@ -84,7 +84,7 @@ def test_a_run_goes_on_where_it_was(llava, tmp_path) -> None:
 
 def test_measurements_of_another_kind_are_refused(llava, tmp_path) -> None:
     vlm, out = vlm_of(llava), tmp_path / "m.jsonl"
-    settings = Settings(count=4, vocabulary=WORDS, **QUICK)
+    settings = DiagnosisSettings(count=4, vocabulary=WORDS, **QUICK)
     diagnose(vlm, parse("sinks"), settings, out)
     with pytest.raises(InputError, match=r"measured with decoding .*--out"):
         diagnose(vlm, parse("sinks"), replace(settings, max_new_tokens=11), out)
@@ -101,13 +101,13 @@ def test_measurements_of_another_kind_are_refused(llava, tmp_path) -> None:
 
 
 def test_two_runs_do_not_share_a_file(tmp_path) -> None:
-    with Store(tmp_path / "m.jsonl", {}), pytest.raises(InputError, match="another run"):
-        Store(tmp_path / "m.jsonl", {})
+    with MeasurementFile(tmp_path / "m.jsonl", {}), pytest.raises(InputError, match="another run"):
+        MeasurementFile(tmp_path / "m.jsonl", {})
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch) -> None:
     path = tmp_path / "m.jsonl"
-    with Store(path, {"model": "x"}) as store:
+    with MeasurementFile(path, {"model": "x"}) as store:
         store.append("text", "a", {"nan": math.nan, "pi": math.pi})
         before = path.read_bytes()
         file = store._file
@@ -140,7 +140,7 @@ def test_without_truth_what_needs_it_is_skipped(llava, tmp_path) -> None:
     report = diagnose(
         vlm_of(llava),
         parse(),
-        Settings(str(folder), 10, vocabulary=WORDS, **QUICK),
+        DiagnosisSettings(str(folder), 10, vocabulary=WORDS, **QUICK),
         tmp_path / "m.jsonl",
         on_broken=lambda name, error: broken.append(name),
     )
@@ -159,7 +159,7 @@ def test_without_truth_what_needs_it_is_skipped(llava, tmp_path) -> None:
 
 def test_the_plain_model_stands_at_strength_nought(llava, tmp_path) -> None:
     vlm = vlm_of(llava)
-    settings = Settings(count=4, vocabulary=WORDS, **QUICK)
+    settings = DiagnosisSettings(count=4, vocabulary=WORDS, **QUICK)
     diagnose(vlm, parse("strength"), settings, tmp_path / "m.jsonl")
     found = lines(tmp_path / "m.jsonl")[1:]
     texts = {one["picture"]: one["found"] for one in found if one["stage"] == "text"}

@@ -104,7 +104,7 @@ def test_what_the_published_code_gave(case):
     mask = torch.ones(queries, columns, dtype=torch.bool).tril(columns - queries)[None, None]
     call = Call(0, query, identity, identity, mask, 1.0, run.image, run)
     method = EAH(preset="published", threshold=float(meta["threshold"]))
-    out, _ = attend(LayerPlan(rewrite_qk=(method,)), sdpa, nn.Module(), call)
+    out, _ = attend(LayerPlan(shared_head=(method,)), sdpa, nn.Module(), call)
     assert (out.transpose(1, 2) - t["attn_out"]).abs().max() < 1e-5
     changed = (t["attn_out"] != attention).flatten(1).any(1).nonzero().flatten().tolist()
     assert str(changed) == meta["batch_elements_changed"]

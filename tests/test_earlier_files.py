@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seesay.cli import run
-from seesay.explain.diagnose.measurements import Store
+from seesay.explain.diagnose.measurements import MeasurementFile
 from seesay.grounding import Calibration
 from seesay.runs.evaluation import open_run
 from seesay.runs.folder.listing import Folder
@@ -52,6 +52,6 @@ def test_a_diagnosis_goes_on(earlier) -> None:
     before = path.read_bytes()
     header = json.loads(before.splitlines()[0])
     header.pop("schema")
-    with Store(path, header) as store:
+    with MeasurementFile(path, header) as store:
         assert len(store.stage("text")) == 8
     assert path.read_bytes() == before

@@ -17,9 +17,9 @@ import run_kit
 from seesay.errors import EngineError, InputError, SeesayError
 from seesay.runs.evaluation import open_run
 from seesay.runs.evaluation.entries import Wanted
-from seesay.runs.evaluation.runner import Progress, Settings, ask, prepare
+from seesay.runs.evaluation.runner import EvaluationSettings, Progress, ask, prepare
 from seesay.runs.evaluation.worker import Setup
-from seesay.runs.worker_pool import MOST_LOSSES, Crew, Here, Processes
+from seesay.runs.worker_pool import MOST_LOSSES, InProcess, ProcessBackend, WorkerPool
 
 SETUP = Setup(threads=1)
 BOTH = (run_kit.Captions(), run_kit.Questions())
@@ -29,8 +29,8 @@ def run(folder, methods="plain", *, place=None, size=1, benchmarks=BOTH, notes=N
     notes = [] if notes is None else notes
     reports = []
     wanted = more.pop("wanted", None) or Wanted.of(methods, controls=more.pop("controls", False))
-    settings = Settings("made for tests", **{"batch_size": 4, **more})
-    with Crew(place or Here(SETUP), size, notes.append) as crew:
+    settings = EvaluationSettings("made for tests", **{"batch_size": 4, **more})
+    with WorkerPool(place or InProcess(SETUP), size, notes.append) as crew:
         prepared = prepare(crew, benchmarks, wanted, settings, notes.append)
         ask(folder, crew, prepared, settings, lambda p: reports.append((p.done, p.total)))
     return reports
@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on_and_comes_out_the_same(tmp_path):
     assert run_kit.lines_of(killed) == 48
 
 
-class Murderous(Processes):
+class Murderous(ProcessBackend):
     """Kills a worker as soon as it has been given its second batch."""
 
     def __init__(self, setup, kills):
@@ -159,7 +159,7 @@ def test_a_batch_that_kills_its_workers_ends_the_run(tmp_path):
 
 def test_what_a_worker_refuses_is_told_as_it_was(tmp_path):
     with pytest.raises(SeesayError, match="no-such-model"):
-        run(tmp_path, place=Processes(Setup(model=str(tmp_path / "no-such-model"))))
+        run(tmp_path, place=ProcessBackend(Setup(model=str(tmp_path / "no-such-model"))))
 
 
 @pytest.fixture

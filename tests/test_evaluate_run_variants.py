@@ -131,7 +131,7 @@ def test_variants_travel_to_other_processes(vlm):
 
 def test_the_fold_of_the_control_gets_the_first_stream():
     plain = torch.tensor([[[1.0, -2.0]]])
-    term = SameStream(parse("agla(alpha=2)")).fold(plain, None, None)
+    term = SameStream(parse("agla(alpha=2)")).logits_term(plain, None, None)
     assert torch.equal(term, 2 * plain)
 
 

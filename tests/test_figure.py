@@ -13,7 +13,7 @@ import torch
 import families
 from seesay.cli import run
 from seesay.engine import Method, Stack, parse
-from seesay.engine.kv_cache import Kept
+from seesay.engine.kv_cache import KeptEntries
 from seesay.errors import MethodError
 from seesay.explain.trace import trace
 from seesay.grounding import Vocabulary
@@ -49,13 +49,13 @@ def forgetful():
         name: ClassVar[str] = "forgetful"
         summary: ClassVar[str] = "keeps every second entry"
 
-        def compact(self, layer, run):
+        def prune_cache(self, layer, run):
             if run.seen != run.length:
                 return None
             keys = run.cache.layers[layer].keys
             entries = torch.arange(0, keys.shape[2], 2).expand(*keys.shape[:2], -1)
             merged = keys.mean(2, keepdim=True)
-            return Kept(entries, merged, merged)
+            return KeptEntries(entries, merged, merged)
 
     yield Forgetful()
     del REGISTRY["forgetful"]
@@ -207,16 +207,16 @@ def test_the_figure_of_every_method(llava, text) -> None:
     drawn = figure.draw(shown)
     found = panels(drawn)
     verbs = {verb for part in shown.parts for verb in part.verbs}
-    attention = {"score_bias", "key_scale", "sink_logmass", "rewrite_qk"}
+    attention = {"score_bias", "key_scale", "sink_logit", "shared_head"}
     wanted = {"texts", "odds"} | {
         panel
         for panel, calls in {
             "gaze": attention,
-            "sink": {"sink_logmass"},
+            "sink": {"sink_logit"},
             "keys": {"key_scale"},
-            "shared": {"rewrite_qk"},
-            "streams": {"prepare"},
-            "cache": {"compact"},
+            "shared": {"shared_head"},
+            "streams": {"second_input"},
+            "cache": {"prune_cache"},
         }.items()
         if calls & verbs
     }

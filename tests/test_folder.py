@@ -18,7 +18,7 @@ from seesay.grounding import Vocabulary
 from seesay.methods import FarSight
 from seesay.models.view import ModelView
 from seesay.options import Options
-from seesay.runs.folder import ERROR_SCHEMA, Describing, Folder, describe_folder
+from seesay.runs.folder import ERROR_SCHEMA, Folder, FolderRun, describe_folder
 from seesay.vlm import VLM, load
 
 SHORT: Options = {"max_new_tokens": 6}
@@ -130,7 +130,7 @@ def test_the_batch_size_changes_no_text(family, photos) -> None:
     texts = []
     for size in (1, 3, 8):
         options: Options = {"max_new_tokens": 8, "vocabulary": words, "batch_size": size}
-        job = Describing(vlm, Folder.of(photos), options=options)
+        job = FolderRun(vlm, Folder.of(photos), options=options)
         texts.append([(row["picture"], row["text"]) for row in job.rows()])
     assert len(texts[0]) == 8
     assert texts[0] == texts[1] == texts[2]
@@ -138,7 +138,7 @@ def test_the_batch_size_changes_no_text(family, photos) -> None:
 
 def test_drawn_texts_do_not_depend_on_where_a_run_was_stopped(bundled, photos) -> None:
     options: Options = {**SHORT, "do_sample": True, "seed": 5, "batch_size": 4}
-    job = Describing(bundled, Folder.of(photos), options=options)
+    job = FolderRun(bundled, Folder.of(photos), options=options)
     whole = [(row["picture"], row["text"]) for row in job.rows()]
     later = [(row["picture"], row["text"]) for row in job.rows(done={"a.PNG", "sub/c.png"})]
     assert later == [pair for pair in whole if pair[0] not in {"a.PNG", "sub/c.png"}]
@@ -152,21 +152,21 @@ def test_a_method_that_acts_otherwise_in_a_batch_gets_one_picture_at_a_time(
     monkeypatch.setattr(
         VLM, "describe", lambda vlm, one, **how: sizes.append(len(one)) or plain(vlm, one, **how)
     )
-    job = Describing(bundled, Folder.of(photos), options={**SHORT, "method": "farsight"})
+    job = FolderRun(bundled, Folder.of(photos), options={**SHORT, "method": "farsight"})
     assert len(list(job.rows())) == 5
     assert sizes == [5]
-    monkeypatch.setattr(FarSight, "stands_aside", {"batch": "because"})
+    monkeypatch.setattr(FarSight, "inactive_in", {"batch": "because"})
     assert len(list(job.rows())) == 5
     assert sizes == [5, 1, 1, 1, 1, 1]
 
 
 def test_no_more_pictures_than_a_batch_are_open_at_once(bundled, photos, monkeypatch) -> None:
     opened = []
-    plain = Describing._open
+    plain = FolderRun._open
     monkeypatch.setattr(
-        Describing, "_open", lambda job, name: opened.append(name) or plain(job, name)
+        FolderRun, "_open", lambda job, name: opened.append(name) or plain(job, name)
     )
-    job = Describing(bundled, Folder.of(photos), options={**SHORT, "batch_size": 2})
+    job = FolderRun(bundled, Folder.of(photos), options={**SHORT, "batch_size": 2})
     rows = job.rows()
     assert opened == []
     next(rows)

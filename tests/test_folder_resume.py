@@ -15,7 +15,7 @@ import pytest
 
 from seesay import toy
 from seesay.errors import InputError, SeesayError
-from seesay.runs.folder import ERROR_SCHEMA, Describing, Folder, RowFile, describe_folder
+from seesay.runs.folder import ERROR_SCHEMA, Folder, FolderRun, RowFile, describe_folder
 from seesay.vlm import VLM, load
 
 SHORT = {"max_new_tokens": 6}
@@ -249,7 +249,7 @@ def test_a_file_name_that_is_no_text(bundled, photos, out) -> None:
 
 
 def test_a_full_disk_stops_the_run_and_spoils_nothing(bundled, photos, out) -> None:
-    job = Describing(bundled, Folder.of(photos), options=SHORT)
+    job = FolderRun(bundled, Folder.of(photos), options=SHORT)
     first = len(json.dumps(next(job.rows()), ensure_ascii=False).encode()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * first + first // 2, hard))

@@ -18,9 +18,9 @@ from transformers import (
 import families
 from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, images, off, precise
-from seesay.engine.kv_cache import CompactedLayer, Kept
+from seesay.engine.kv_cache import CompactedLayer, KeptEntries
 from seesay.engine.method import Stack
-from seesay.engine.prefix import Fork
+from seesay.engine.prefix import CachedPrefix
 from seesay.errors import EngineError
 from seesay.methods import AGLA, EAH, AttentionLens, FarSight, VASparse
 from seesay.models.view import ModelView
@@ -34,7 +34,7 @@ def test_a_padded_batch_with_questions_of_every_length(name):
     batch = batch_of(view, name)
     assert int((batch["attention_mask"] == 0).sum()) > 0
     cache = view.model.generate(**batch, **GREEDY)[CACHE]
-    fork = Fork.of(view, batch, cache, TEXTS)
+    fork = CachedPrefix.of(view, batch, cache, TEXTS)
     found = fork.logits(QUESTIONS)
     assert off(view, name, found) < 1e-9
     assert [len(row) for row in found] == [2, 3, 1]
@@ -46,7 +46,7 @@ def test_a_padded_batch_with_questions_of_every_length(name):
 @FAMILY
 def test_without_a_cache_the_pictures_are_read_once(name):
     view = precise(name)
-    fork = Fork.fresh(view, batch_of(view, name), TEXTS)
+    fork = CachedPrefix.fresh(view, batch_of(view, name), TEXTS)
     first = fork.logits(QUESTIONS)
     second = fork.logits(QUESTIONS)
     assert off(view, name, first) < 1e-9
@@ -59,7 +59,7 @@ def test_rows_without_questions_cost_nothing(name):
     view = precise(name)
     batch = batch_of(view, name)
     cache = view.model.generate(**batch, **GREEDY)[CACHE]
-    fork = Fork.of(view, batch, cache, TEXTS)
+    fork = CachedPrefix.of(view, batch, cache, TEXTS)
     asked = [[], [], ["is there a fork in the image ?"]]
     found = fork.logits(asked)
     assert off(view, name, found, asked) < 1e-9
@@ -75,7 +75,7 @@ def test_the_cache_stays_as_it_was():
     batch = batch_of(view, "llava-gqa")
     cache = view.model.generate(**batch, **GREEDY)[CACHE]
     before = [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers]
-    Fork.of(view, batch, cache, TEXTS).logits(QUESTIONS)
+    CachedPrefix.of(view, batch, cache, TEXTS).logits(QUESTIONS)
     for layer, (keys, values) in zip(cache.layers, before, strict=True):
         assert torch.equal(layer.keys, keys)
         assert torch.equal(layer.values, values)
@@ -97,7 +97,7 @@ def test_ways_of_decoding(name, options):
     batch = batch_of(view, name)
     with Stack()(view.model, processor=view.processor, readout=True) as session:
         session.generate(**batch, **GREEDY | options)
-        fork = Fork.after(session, batch, TEXTS)
+        fork = CachedPrefix.after(session, batch, TEXTS)
     assert fork.reason == ""
     assert off(view, name, fork.logits(QUESTIONS)) < 1e-9
 
@@ -121,7 +121,7 @@ def test_under_every_method_the_plain_model_answers(name, method, passes, beams)
     batch = batch_of(view, name)
     with method(view.model, processor=view.processor, readout=True) as session:
         session.generate(**batch, **GREEDY, num_beams=beams)
-        fork = Fork.after(session, batch, TEXTS)
+        fork = CachedPrefix.after(session, batch, TEXTS)
     assert off(view, name, fork.logits(QUESTIONS)) < 1e-9
     assert fork.cost.image_passes == passes
     assert bool(fork.reason) == bool(passes)
@@ -136,14 +136,14 @@ def test_a_shortened_cache_serves_while_it_holds_the_prompt():
         cache = view.model.generate(**batch, **GREEDY)[CACHE]
         for index, layer in enumerate(cache.layers):
             entries = torch.tensor([e for e in range(layer.keys.shape[2]) if e != column])
-            kept = Kept(entries.expand(3, layer.keys.shape[1], -1))
+            kept = KeptEntries(entries.expand(3, layer.keys.shape[1], -1))
             cache.layers[index] = CompactedLayer.of(layer, kept, batch["attention_mask"])
         return cache
 
-    fork = Fork.of(view, batch, cache_without(prompt + 1), TEXTS)
+    fork = CachedPrefix.of(view, batch, cache_without(prompt + 1), TEXTS)
     assert off(view, "llava-gqa", fork.logits(QUESTIONS)) < 1e-9
     with pytest.raises(EngineError, match=r"CompactedLayer.*Fork\.fresh"):
-        Fork.of(view, batch, cache_without(prompt - 5), TEXTS)
+        CachedPrefix.of(view, batch, cache_without(prompt - 5), TEXTS)
 
 
 @pytest.mark.parametrize("window", [200, 20])
@@ -165,9 +165,9 @@ def test_sliding_windows(window):
     assert any(getattr(layer, "is_sliding", False) for layer in cache.layers)
     if window == 20:
         with pytest.raises(EngineError, match="entry by entry"):
-            Fork.of(view, batch, cache, TEXTS)
+            CachedPrefix.of(view, batch, cache, TEXTS)
         return
-    fork = Fork.of(view, batch, cache, TEXTS)
+    fork = CachedPrefix.of(view, batch, cache, TEXTS)
     assert off(view, "llava", fork.logits(QUESTIONS)) < 1e-9
     with pytest.raises(EngineError, match="sliding window of 200"):
         fork.logits([[" ".join(["dog"] * 200)], [], []])
@@ -177,7 +177,7 @@ def test_the_eager_kernel_and_kernels_that_take_no_such_mask():
     view = precise("qwen2.5-vl")
     batch = batch_of(view, "qwen2.5-vl")
     cache = view.model.generate(**batch, **GREEDY)[CACHE]
-    fork = Fork.of(view, batch, cache, TEXTS)
+    fork = CachedPrefix.of(view, batch, cache, TEXTS)
 
     def picky(*args, **kwargs):
         raise AssertionError("a flash kernel was given a mask of another form")
@@ -204,7 +204,7 @@ def test_the_prompts_own_question_again():
     pictures = [families.pictures(1)]
     batch = batch_of(view, "llava", [TEXTS[0]], pictures)
     cache = view.model.generate(**batch, **GREEDY)[CACHE]
-    fork = Fork.of(view, batch, cache, TEXTS[0])
+    fork = CachedPrefix.of(view, batch, cache, TEXTS[0])
     found = fork.logits([[TEXTS[0]]])
     assert off(view, "llava", found, [[TEXTS[0]]], pictures) < 1e-9
     assert fork.cost.tokens == 1
@@ -215,6 +215,6 @@ def test_bfloat16():
     half = ModelView.of(copy.deepcopy(view.model).to(torch.bfloat16), view.processor)
     batch = batch_of(view, "llava")
     batch["pixel_values"] = batch["pixel_values"].to(torch.bfloat16)
-    found = Fork.fresh(half, batch, TEXTS).logits(QUESTIONS)
+    found = CachedPrefix.fresh(half, batch, TEXTS).logits(QUESTIONS)
     assert found[0].dtype == torch.float32
     assert off(view, "llava", found) < 0.5  # of logits around 1.5, in a model of large weights

@@ -12,7 +12,7 @@ import families
 from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, images, precise
 from seesay.engine.gaze import gazing
-from seesay.engine.prefix import Fork
+from seesay.engine.prefix import CachedPrefix
 from seesay.engine.readout import middle_layers
 from seesay.errors import EngineError
 from seesay.methods import AttentionLens, FarSight
@@ -76,7 +76,7 @@ def test_a_padded_batch_with_questions_of_every_length(name):
     view = precise(name)
     batch = batch_of(view, name)
     cache = view.model.generate(**batch, **GREEDY)[CACHE]
-    fork = Fork.of(view, batch, cache, TEXTS)
+    fork = CachedPrefix.of(view, batch, cache, TEXTS)
     before, plain = attention_of(view), fork.logits(QUESTIONS)
     forwards = fork.cost.forwards
     replies = fork.replies(QUESTIONS, about=answering(QUESTIONS))
@@ -95,7 +95,7 @@ def test_a_padded_batch_with_questions_of_every_length(name):
 @FAMILY
 def test_the_row_of_a_word_of_the_question(name):
     view = precise(name)
-    fork = Fork.fresh(view, batch_of(view, name), TEXTS)
+    fork = CachedPrefix.fresh(view, batch_of(view, name), TEXTS)
     about = [["fork", ""], ["apple", "dog", "image"], ["yes"]]
     replies = fork.replies(QUESTIONS, about=about)
     assert off(view, name, replies, about=about) < 1e-5
@@ -104,7 +104,7 @@ def test_the_row_of_a_word_of_the_question(name):
 
 def test_unasked_for_there_is_none():
     view = precise("llava")
-    fork = Fork.fresh(view, batch_of(view, "llava"), TEXTS)
+    fork = CachedPrefix.fresh(view, batch_of(view, "llava"), TEXTS)
     assert [reply.gaze for reply in fork.replies(QUESTIONS)] == [None, None, None]
     asked = [[], ["is there a fork in the image ?"], []]
     replies = fork.replies(asked, about=answering(asked))
@@ -124,8 +124,8 @@ def test_aside_of_a_session(method, kernel):
             own = attention_of(view)
             assert own.startswith("seesay-")
             inside = view.model(**batch).logits
-            with session.aside():
-                fork = Fork.fresh(view, batch, TEXTS[1:2])
+            with session.suspended():
+                fork = CachedPrefix.fresh(view, batch, TEXTS[1:2])
                 plain = fork.logits(asked)
                 replies = fork.replies(asked, about=answering(asked))
                 assert attention_of(view) == own
@@ -140,7 +140,7 @@ def test_aside_of_a_session(method, kernel):
 
 def test_an_exception_leaves_the_model_as_it_was():
     view = precise("llava")
-    fork = Fork.fresh(view, batch_of(view, "llava"), TEXTS)
+    fork = CachedPrefix.fresh(view, batch_of(view, "llava"), TEXTS)
     fork.logits(QUESTIONS)
     before = attention_of(view)
 
@@ -173,7 +173,7 @@ def test_half_precision_is_summed_in_float32():
     half = ModelView.of(copy.deepcopy(view.model).to(torch.bfloat16), view.processor)
     batch = batch_of(view, "llava")
     batch["pixel_values"] = batch["pixel_values"].to(torch.bfloat16)
-    replies = Fork.fresh(half, batch, TEXTS).replies(QUESTIONS, about=answering(QUESTIONS))
+    replies = CachedPrefix.fresh(half, batch, TEXTS).replies(QUESTIONS, about=answering(QUESTIONS))
     for reply in replies:
         assert reply.gaze.dtype == torch.float32
         assert torch.isfinite(reply.gaze).all()

@@ -7,7 +7,7 @@ import pytest
 import families
 from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, off, precise
-from seesay.engine.prefix import Fork
+from seesay.engine.prefix import CachedPrefix
 from seesay.errors import EngineError, InputError
 from seesay.methods import FarSight
 from seesay.models.view import ModelView
@@ -17,7 +17,7 @@ def fork_of(texts=TEXTS, **kwargs):
     view = precise("llava")
     batch = batch_of(view, "llava")
     cache = view.model.generate(**batch, **GREEDY)[CACHE]
-    return Fork.of(view, batch, cache, texts, **kwargs)
+    return CachedPrefix.of(view, batch, cache, texts, **kwargs)
 
 
 def test_another_prompt_than_the_cached_one():
@@ -32,7 +32,7 @@ def test_text_before_the_picture():
     batch = view.processor(images=families.pictures(1), text=[text], return_tensors="pt")
     batch["pixel_values"] = batch["pixel_values"].double()
     with pytest.raises(InputError, match="with the picture before the text"):
-        Fork.fresh(view, batch, "a dog").logits([["a cat"]])
+        CachedPrefix.fresh(view, batch, "a dog").logits([["a cat"]])
 
 
 def test_an_image_token_in_a_question():
@@ -50,7 +50,7 @@ def test_numbers_that_do_not_match():
 def test_no_processor():
     view = precise("llava")
     bare = ModelView.of(view.model)
-    fork = Fork.fresh(bare, batch_of(view, "llava"), TEXTS)
+    fork = CachedPrefix.fresh(bare, batch_of(view, "llava"), TEXTS)
     with pytest.raises(EngineError, match="with the model's processor"):
         fork.logits(QUESTIONS)
 
@@ -59,12 +59,12 @@ def test_no_cache_and_a_short_one():
     view = precise("llava")
     batch = batch_of(view, "llava")
     with pytest.raises(EngineError, match="kept no cache"):
-        Fork.of(view, batch, None, TEXTS)
+        CachedPrefix.of(view, batch, None, TEXTS)
     cache = view.model(**{**batch, "use_cache": True})[CACHE]
     for layer in cache.layers:
         layer.keys, layer.values = layer.keys[:, :, :9], layer.values[:, :, :9]
     with pytest.raises(EngineError, match="entry by entry"):
-        Fork.of(view, batch, cache, TEXTS)
+        CachedPrefix.of(view, batch, cache, TEXTS)
 
 
 def test_an_open_session():
@@ -72,7 +72,7 @@ def test_an_open_session():
     batch = batch_of(view, "llava")
     with FarSight()(view.model, processor=view.processor) as session:
         session.generate(**batch, **GREEDY)
-        fork = Fork.after(session, batch, TEXTS)
+        fork = CachedPrefix.after(session, batch, TEXTS)
         with pytest.raises(EngineError, match=r"in a session \(farsight\).*after its block"):
             fork.logits(QUESTIONS)
     assert off(view, "llava", fork.logits(QUESTIONS)) < 1e-9

@@ -16,7 +16,7 @@ from seesay.engine.attention import Call, LayerPlan, attend, original_kernel, sw
 from seesay.engine.contrastive import folded
 from seesay.engine.method import Stack
 from seesay.engine.readout import Readout
-from seesay.engine.state import ImageColumns, Run
+from seesay.engine.state import GenerationState, ImageColumns
 from seesay.methods import AGLA, AttentionLens, FarSight
 from seesay.methods.farsight import sink_logits
 
@@ -30,11 +30,11 @@ def load(name: str):
     return tensors, json.loads(metadata["params"]) if "params" in metadata else metadata
 
 
-def run_of(batch: int, columns: int, image: range, prompt: int) -> Run:
+def run_of(batch: int, columns: int, image: range, prompt: int) -> GenerationState:
     mask = torch.zeros(batch, columns, dtype=torch.bool)
     mask[:, image.start : image.stop] = True
     span = ImageColumns.of(mask)
-    return Run(None, span, prompt, image=span, rows=batch, seen=columns)
+    return GenerationState(None, span, prompt, image=span, rows=batch, seen=columns)
 
 
 def sdpa(module, query, key, value, mask, scaling=None, **kwargs):
@@ -119,13 +119,13 @@ def test_farsight_equation(case):
     t, meta = load(f"farsight_ref_{case}")
     call = farsight_call(t, columns=t["scores"].shape[-1])
     method = FarSight(sigma=float(meta["sigma"]), registers="square")
-    logit = method.sink_logmass(call)
+    logit = method.sink_logit(call)
     if logit is None:
         assert t["sink_logit"].max() == -math.inf
     else:
         at = t["sink_logit"].isfinite()
         assert (logit[0].expand_as(at)[at] - t["sink_logit"][at]).abs().max() < 1e-5
-    out, _ = attend(LayerPlan(sink_logmass=(method,)), sdpa, nn.Module(), call)
+    out, _ = attend(LayerPlan(sink_logit=(method,)), sdpa, nn.Module(), call)
     assert (context(out, t) - t["context"]).abs().max() < 1e-5
 
 
@@ -137,10 +137,10 @@ def test_farsight_published_head_slopes(case):
     row = torch.arange(columns).float()
     logit = sink_logits(t["register_rate"], columns - 1 - row)
     method = FarSight(sigma=float(meta["sigma"]), registers="square", per_head=True)
-    ours = method.sink_logmass(call)[0]
+    ours = method.sink_logit(call)[0]
     finite = logit.isfinite()
     assert (ours[finite] - logit[finite]).abs().max() < 1e-4
-    out, _ = attend(LayerPlan(sink_logmass=(method,)), sdpa, nn.Module(), call)
+    out, _ = attend(LayerPlan(sink_logit=(method,)), sdpa, nn.Module(), call)
     assert (context(out, t) - t["context"]).abs().max() < 1e-5
 
 
@@ -162,7 +162,7 @@ def context(out, t):
 def test_agla_fold(case):
     t, p = load(f"agla_logits_{case}")
     method = AGLA(alpha=p["alpha"], beta=p["beta"])
-    run = Run(None, None, 1, streams=2, overrides={method: {}})
+    run = GenerationState(None, None, 1, streams=2, overrides={method: {}})
     fused = folded(torch.cat([t["logits_orig"], t["logits_aug"]])[:, None], Stack((method,)), run)
     kept = t["kept"].bool()
     assert torch.equal(fused[:, 0].isfinite(), kept)

@@ -11,15 +11,14 @@ ROOT = Path(__file__).parents[1] / "src" / "seesay"
 LAYERS = [
     {"errors", "models", "toy"},
     {"engine"},
-    {"methods", "grounding", "show"},
-    {"vlm", "asking", "answering", "looking", "seen", "pictures", "tracing", "watching"}
-    | {"folder", "lensing"},
+    {"methods", "grounding", "render"},
+    {"vlm", "options", "pipeline", "verification", "response", "pictures", "explain", "runs"},
     {"evaluate", "testing"},
     {"cli", "__main__", "integrations"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-# methods know neither what is grounded nor what is shown; show draws what grounding found.
-SIDEWAYS = {("show", "grounding")}
+# Methods know neither what is grounded nor what is drawn; render draws what grounding found.
+SIDEWAYS = {("render", "grounding")}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

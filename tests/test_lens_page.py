@@ -17,7 +17,7 @@ from PIL import Image
 import families
 from browser import CHROMIUM, Browser
 from seesay.cli import run
-from seesay.models.image_geometry import WHOLE, Sight
+from seesay.models.image_geometry import WHOLE, PatchGrid
 from seesay.render import lens_page, page, wording
 from seesay.render.lens_page import Crop, Lens, Viewed
 
@@ -30,7 +30,7 @@ def crop(place=WHOLE, whole=True, seed=0, word="cup") -> Crop:
     attention = rng.random((LAYERS, HEADS, 2, 4)) / 20
     sure = rng.uniform(0.5, 1, (LAYERS, 2, 4))
     cells = torch.arange(8).reshape(2, 4)
-    sight = Sight(cells, place, Image.new("RGB", (64, 32), "red"))
+    sight = PatchGrid(cells, place, Image.new("RGB", (64, 32), "red"))
     reads = [[[word] * 4] * 2] * LAYERS
     return Crop(sight, whole, attention, reads, sure, sure * 0.25)
 

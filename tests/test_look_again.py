@@ -14,12 +14,12 @@ import seesay
 from seeing import vlm_of
 from seesay.engine import Stack, parse
 from seesay.errors import EngineError, InputError, MethodError, ModelError
-from seesay.grounding import Mention, Reading, Vocabulary
-from seesay.grounding.qualification import Exam
+from seesay.grounding import Mention, ScoredText, Vocabulary
+from seesay.grounding.qualification import Qualification
 from seesay.grounding.scored_text import Token
 from seesay.methods import LookAgain
 from seesay.toy.captions import well_formed_parts
-from seesay.verification.policy import Looker, negated
+from seesay.verification.policy import Policy, negated
 
 PICTURES = [f"toy:broken/{seed}" for seed in range(12)]
 SURE = "look-again(threshold=0.5, evidence=self-check)"
@@ -220,7 +220,7 @@ def test_with_a_calibration_the_threshold_is_where_f1_peaks(vlm):
 
 def test_a_model_that_cannot_be_asked_is_refused(vlm):
     mute = replace(vlm)
-    vars(mute)["exam"] = Exam(pictures=16, pairs=0.5, accuracy=0.5, mass=0.9)
+    vars(mute)["exam"] = Qualification(pictures=16, pairs=0.5, accuracy=0.5, mass=0.9)
     with pytest.raises(ModelError, match="cannot look again: its yes and no say nothing"):
         mute.describe(PICTURES[0], method="look-again")
     assert "cannot look again" in mute.fits("look-again")
@@ -229,7 +229,7 @@ def test_a_model_that_cannot_be_asked_is_refused(vlm):
 
 def test_a_class_that_the_tokenizer_cannot_spell_is_refused(llava):
     other = vlm_of(llava)  # its tokenizer knows a few whole words
-    vars(other)["exam"] = Exam(pictures=16, pairs=1.0, accuracy=1.0, mass=1.0)
+    vars(other)["exam"] = Qualification(pictures=16, pairs=1.0, accuracy=1.0, mass=1.0)
     said = other.describe(families.pictures(1)[0], max_new_tokens=12).text.split()
     words = Vocabulary.of({"okapi": said})
     with pytest.raises(InputError, match="cannot spell 'okapi'"):
@@ -264,12 +264,12 @@ def test_a_session_stands_aside_and_goes_on(vlm):
         with parse("attention-lens(alpha=1.0) + farsight(sigma=0.1)")(vlm.model) as session:
             inside = vlm.model(**inputs).logits
             run = session.run
-            with session.aside():
+            with session.suspended():
                 assert torch.allclose(vlm.model(**inputs).logits, plain, atol=1e-5)
             assert session.run is run
             assert torch.equal(vlm.model(**inputs).logits, inside)
         assert not torch.allclose(inside, plain, atol=1e-3)
-        with Stack()(vlm.model) as session, pytest.raises(ZeroDivisionError), session.aside():
+        with Stack()(vlm.model) as session, pytest.raises(ZeroDivisionError), session.suspended():
             raise ZeroDivisionError
         assert torch.equal(vlm.model(**inputs).logits, plain)
 
@@ -288,14 +288,14 @@ def reading(text, *words, p_yes):
             scores = {"logprob": -0.1, "self_check": p_yes[bare]}
             mentions.append(Mention(bare, bare, (at, at + len(bare)), k, scores, 0.5, False))
         at += len(word) + 1
-    return Reading(text, tuple(tokens), tuple(mentions), ended=True)
+    return ScoredText(text, tuple(tokens), tuple(mentions), ended=True)
 
 
 def test_a_denied_object_is_no_invention():
     text = "There is no fork on the table, without a knife. A cup is next to a spoon."
     p_yes = {"fork": 0.01, "knife": 0.01, "cup": 0.9, "spoon": 0.1}
     given = reading(text, *p_yes, p_yes=p_yes)
-    revised = Looker(LookAgain(0.65, "self-check")).revised(given)
+    revised = Policy(LookAgain(0.65, "self-check")).revised(given)
     assert revised.reading.text.startswith("There is no fork on the table, without a knife.")
     assert [one.mention.name for one in revised.withheld] == ["spoon"]
     assert not negated("a fork", replace(given.mentions[0], span=(2, 6)))
@@ -304,7 +304,7 @@ def test_a_denied_object_is_no_invention():
 def test_true_words_that_go_along_are_told_apart():
     text = "A ball is placed next to a cup."
     given = reading(text, "ball", "cup", p_yes={"ball": 0.1, "cup": 0.99})
-    revised = Looker(LookAgain(0.65, "self-check")).revised(given)
+    revised = Policy(LookAgain(0.65, "self-check")).revised(given)
     kept = {m.name for m in revised.reading.mentions}
     beside = {one.mention.name: one.beside for one in revised.withheld}
     assert beside["ball"] is None

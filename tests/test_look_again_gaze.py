@@ -10,7 +10,7 @@ import torch
 
 import seesay
 from seesay import options, pipeline, toy
-from seesay.models.image_geometry import sights
+from seesay.models.image_geometry import patch_grids
 from seesay.pictures import open_picture
 
 PICTURES = [f"toy:broken/{seed}" for seed in range(12)]
@@ -39,7 +39,7 @@ def oracle(vlm, picture, name):
     place = ids.index(vlm.processor.tokenizer.convert_tokens_to_ids(f"Ġ{name}"))
     row = torch.stack([maps[layer][0, :, place].mean(0) for layer in middle]).mean(0)
     seen = row[vlm.view.image_columns(**inputs)[0]]
-    return seen[sights(vlm.view, inputs, [image])[0].cells].numpy()
+    return seen[patch_grids(vlm.view, inputs, [image])[0].cells].numpy()
 
 
 @pytest.mark.parametrize("how", [{"method": SURE}, {"self_check": True}], ids=["looked", "checked"])

@@ -103,9 +103,9 @@ def test_fields_out_of_range(make, reason):
 )
 def test_open_fields_are_filled_by_the_model(name, alpha, layers):
     view = named(name)
-    assert AttentionLens().settled(view) == AttentionLens(alpha=alpha, layers=layers)
+    assert AttentionLens().resolved_for(view) == AttentionLens(alpha=alpha, layers=layers)
     given = AttentionLens(alpha=0.1, layers=(1, 1))
-    assert given.settled(view) == given
+    assert given.resolved_for(view) == given
 
 
 def named(name: str) -> ModelView:
@@ -120,13 +120,13 @@ def named(name: str) -> ModelView:
     ("row", "name"), [(row, name) for row in published.TABLE for name in row.models]
 )
 def test_every_published_setting_is_what_the_model_gets(row, name):
-    settled = REGISTRY[row.method]().settled(named(f"some/{name}-hf"))
+    settled = REGISTRY[row.method]().resolved_for(named(f"some/{name}-hf"))
     assert {field: getattr(settled, field) for field in row.settings} == row.settings
 
 
 def test_a_threshold_of_ones_own_wins_over_the_published_one():
-    assert EAH(threshold=0.1).settled(named("instructblip-7b")) == EAH(layer=1, threshold=0.1)
-    assert EAH().settled(named("some/model")) == EAH(layer=1)
+    assert EAH(threshold=0.1).resolved_for(named("instructblip-7b")) == EAH(layer=1, threshold=0.1)
+    assert EAH().resolved_for(named("some/model")) == EAH(layer=1)
 
 
 def test_a_session_says_what_it_runs():

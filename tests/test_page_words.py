@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from seesay.grounding import Mention, scores
-from seesay.models.image_geometry import WHOLE, Sight
+from seesay.models.image_geometry import WHOLE, PatchGrid
 from seesay.render import page, wording
 from seesay.render.account import Account, Panel
 from seesay.render.charts import curve
@@ -32,8 +32,8 @@ def word(name: str, **more: object) -> Mention:
     return Mention(name, name, (start, start + len(name)), 3, **given)
 
 
-def sight(place=WHOLE) -> Sight:
-    return Sight(torch.arange(16).reshape(4, 4), place, Image.new("RGB", (32, 32), "red"))
+def sight(place=WHOLE) -> PatchGrid:
+    return PatchGrid(torch.arange(16).reshape(4, 4), place, Image.new("RGB", (32, 32), "red"))
 
 
 def account(*mentions: Mention, label: str = "plain") -> Account:

@@ -61,7 +61,7 @@ def naive_logits(model, chunks, method):
                 attention, normed = layer.self_attn, layer.input_layernorm(x)
                 q, k = attention.q_proj(normed), attention.k_proj(normed)
                 v = attention.v_proj(normed).view(kv_heads, -1)
-                position = len(cache) if method.recounts else seen
+                position = len(cache) if method.reindexes_positions else seen
                 theta = config.rope_parameters["rope_theta"]
                 q = rotated(q.view(heads, -1), position, theta)
                 cache.append((rotated(k.view(kv_heads, -1), position, theta), v))
@@ -150,10 +150,10 @@ def hooks(model):
 def test_only_methods_that_ask_for_it_hook_layers_and_nothing_stays():
     model, _, batch = oracles.built("llava")
     asked, other = VASparse(preset="published"), VASparse(preset="published", positions="true")
-    assert asked.recounts
-    assert not other.recounts
-    assert VASparse(positions="cache").recounts
-    assert not VASparse(positions="cache").at_zero().recounts
+    assert asked.reindexes_positions
+    assert not other.reindexes_positions
+    assert VASparse(positions="cache").reindexes_positions
+    assert not VASparse(positions="cache").at_zero().reindexes_positions
     model.generate(**batch, **GREEDY)  # transformers leaves some of its own
     before = hooks(model)
     with other(model):

@@ -11,7 +11,7 @@ import oracles
 from families import CACHE, one_by_one
 from seesay import load
 from seesay.engine import parse
-from seesay.engine.prefix import Fork
+from seesay.engine.prefix import CachedPrefix
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.models.processors import chat_prompt
 from seesay.models.view import ModelView, refuse_unsupported
@@ -123,7 +123,9 @@ def test_a_stream_that_hides_columns_keeps_learned_positions():
 
 def test_a_picture_read_with_the_prompt_in_view_serves_no_other_question():
     model, processor, batch = oracles.built("instructblip")
-    fork = Fork.fresh(ModelView.of(model, processor), batch, families.three("instructblip")[0])
+    fork = CachedPrefix.fresh(
+        ModelView.of(model, processor), batch, families.three("instructblip")[0]
+    )
     with pytest.raises(ModelError, match="read with the prompt in view"):
         fork.logits([["is there a dog ?"], [], []])
 

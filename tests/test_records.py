@@ -13,8 +13,8 @@ import pytest
 
 import run_kit
 from seesay.errors import InputError, SeesayError
-from seesay.evaluate.benchmark import Answer, Said
-from seesay.runs.evaluation import Store, open_run
+from seesay.evaluate.benchmark import Answer, NamedObject
+from seesay.runs.evaluation import ResultsStore, open_run
 from seesay.runs.evaluation.plan import batches, split
 from seesay.runs.evaluation.records import PLAN, check_folder, record_file
 
@@ -24,13 +24,16 @@ FULL = Answer(
     tokens=7,
     seconds=0.25,
     ended=False,
-    mentions=(Said("fork", (3, 7), -0.5, 0.25), Said("plate", (14, 19), math.nan, math.nan)),
+    mentions=(
+        NamedObject("fork", (3, 7), -0.5, 0.25),
+        NamedObject("plate", (14, 19), math.nan, math.nan),
+    ),
     yes=0.75,
 )
 
 
 def store_of(folder, **more):
-    return Store(folder, run_kit.plan(**more))
+    return ResultsStore(folder, run_kit.plan(**more))
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -175,7 +178,7 @@ def test_a_run_grows_by_methods_and_benchmarks(tmp_path):
     with store_of(tmp_path) as store:
         store.append(store.run.plan.jobs[0].id, [Answer("s0", "kept")], "What?")
     questions = run_kit.plan(run_kit.Questions(), methods=("plain", "agla"))
-    with Store(tmp_path, questions):
+    with ResultsStore(tmp_path, questions):
         pass
     plan = open_run(tmp_path).plan
     assert list(plan.benchmarks) == ["captions", "questions"]
@@ -188,10 +191,10 @@ def test_no_benchmark_stands_twice_in_a_suite(tmp_path):
     captions, questions = run_kit.Captions(), run_kit.Questions()
     both = run_kit.plan(captions, questions)
     for plan in (both, run_kit.plan(questions), both):
-        with Store(tmp_path, plan) as store:
+        with ResultsStore(tmp_path, plan) as store:
             assert split(store.run.plan.suite) == list(store.run.plan.benchmarks)
     with pytest.raises(InputError, match="name all of them in --suite, or only others"):
-        Store(tmp_path, run_kit.plan(captions, run_kit.Captions(name="more")))
+        ResultsStore(tmp_path, run_kit.plan(captions, run_kit.Captions(name="more")))
 
 
 @pytest.mark.parametrize(
@@ -212,7 +215,7 @@ def test_other_samples_are_refused(tmp_path):
     with store_of(tmp_path):
         pass
     with pytest.raises(InputError, match=r"captions: samples: 6 there, 7 here"):
-        Store(tmp_path, run_kit.plan(run_kit.Captions(scenes=7)))
+        ResultsStore(tmp_path, run_kit.plan(run_kit.Captions(scenes=7)))
 
 
 def test_a_jobs_id_says_what_its_records_depend_on():

@@ -14,8 +14,8 @@ from PIL import Image
 import seesay
 from browser import CHROMIUM, Browser
 from seesay.grounding import Mention
-from seesay.grounding.removed import Looked, Withheld
-from seesay.models.image_geometry import Sight
+from seesay.grounding.removed import ObjectVerdict, Removed
+from seesay.models.image_geometry import PatchGrid
 from seesay.render import page
 from seesay.render.account import Account, Panel
 from seesay.render.wording import share
@@ -32,9 +32,9 @@ def rendered(**maps) -> str:
     """A page about one said and one withheld word, both with these heat maps."""
     said = Mention("fork", "fork", (2, 6), 1, {"logprob": -0.1}, 0.2, False, **maps)
     unsaid = Mention("<b>knife", "<b>knife", (7, 15), 2, {"logprob": -2.0}, 0.9, True, **maps)
-    thought = Withheld(unsaid, "A <b>knife.", 18, Looked(0.9, 0.5, 0.1, fails=True))
+    thought = Removed(unsaid, "A <b>knife.", 18, ObjectVerdict(0.9, 0.5, 0.1, fails=True))
     picture = Image.new("RGB", (320, 320), "teal")
-    sight = Sight(torch.arange(16).reshape(4, 4), (0.0, 0.0, 1.0, 1.0), picture)
+    sight = PatchGrid(torch.arange(16).reshape(4, 4), (0.0, 0.0, 1.0, 1.0), picture)
     account = Account("look-again", TEXT, [said], 0.5, withheld=[thought])
     return page.render([Panel("scene", [account], picture, None, "", "", sight)])
 

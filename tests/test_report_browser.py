@@ -12,7 +12,7 @@ from PIL import Image
 import seesay
 from browser import CHROMIUM, Browser
 from seesay.grounding import Mention
-from seesay.models.image_geometry import Sight
+from seesay.models.image_geometry import PatchGrid
 from seesay.render import page, wording
 from seesay.render.account import Account, Panel
 from seesay.response import report
@@ -219,6 +219,6 @@ def evil_panel(text: str, place=(0.0, 0.0, 1.0, 1.0)) -> Panel:
         text, text, (0, len(text)), 0, {"logprob": -1.0, text: 2.0}, 0.9, True, heatmap=values
     )
     picture = Image.new("RGB", (640, 320), "teal")
-    sight = Sight(torch.arange(16).reshape(4, 4), place, picture.crop((160, 0, 480, 320)))
+    sight = PatchGrid(torch.arange(16).reshape(4, 4), place, picture.crop((160, 0, 480, 320)))
     account = Account(text, text, [word], 0.5)
     return Panel(text, [account], picture, frozenset({text}), text, text, sight)

@@ -11,7 +11,7 @@ from little import Captions, Questions, captions, replies
 from seesay.cli import run as command_line
 from seesay.errors import InputError
 from seesay.evaluate.report import build, load
-from seesay.runs.evaluation import Entry, Plan, Store
+from seesay.runs.evaluation import Entry, Plan, ResultsStore
 from seesay.runs.evaluation.plan import jobs_of, planned
 
 GREEDY = {"num_beams": 1, "do_sample": False, "generation": {}}
@@ -55,7 +55,7 @@ def write(folder, names, *, protocol=None, upto=None, suite="little-captions,lit
     entries = [name if isinstance(name, Entry) else entry(name) for name in names]
     plan = Plan(protocol=protocol, suite=suite, benchmarks=asked, entries=tuple(entries),
                 jobs=jobs_of(entries, asked, samples, protocol))  # fmt: skip
-    with Store(folder, plan) as store:
+    with ResultsStore(folder, plan) as store:
         written = {}
         for job in plan.jobs:
             label = plan.entry(job.entry).written

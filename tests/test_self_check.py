@@ -14,9 +14,9 @@ import families
 from forks import batch_of, precise
 from seesay import load, options, toy
 from seesay.engine.method import Stack
-from seesay.engine.prefix import Fork
+from seesay.engine.prefix import CachedPrefix
 from seesay.errors import EngineError, InputError, ModelError
-from seesay.grounding.qualification import Exam, can_answer
+from seesay.grounding.qualification import Qualification, can_answer
 from seesay.grounding.questions import attribute, count, presence, with_article
 from seesay.grounding.self_check import ask, ask_yes, blurred, corrected, habit, yes_no_tokens
 from seesay.grounding.vocabulary import Vocabulary
@@ -83,7 +83,7 @@ class TestAnswers:
         texts = ["what is in the picture ?", "a dog", "how many people are in this image ?"]
         pictures = [families.pictures(1), families.pictures(1, seed=2), families.pictures(1, 3)]
         batch = batch_of(view, "llava", texts, pictures)
-        return view, pictures, Fork.fresh(view, batch, texts)
+        return view, pictures, CachedPrefix.fresh(view, batch, texts)
 
     def test_probabilities_are_those_of_the_whole_prompt(self):
         view, pictures, fork = self.fork()
@@ -123,7 +123,7 @@ class TestAnswers:
         inputs = encode(vlm)([scene.image for scene in scenes], PROMPT)
         with Stack()(vlm.model, processor=vlm.processor) as session:
             session.generate(**inputs, max_new_tokens=4, do_sample=False)
-            fork = Fork.after(session, inputs, PROMPT)
+            fork = CachedPrefix.after(session, inputs, PROMPT)
         there = [[o.name for o in scene.objects if not o.hard] for scene in scenes]
         elsewhere = [
             [name for name in toy.OBJECTS if name not in toy.CONTEXTS[s.context]
@@ -171,14 +171,14 @@ class TestExam:
         assert f"{exam.pairs:.0%} of 16 pairs" in exam.reason
 
     def test_a_model_that_says_something_else(self):
-        assert "got 1.0% of the probability" in (Exam(16, 1.0, 1.0, 0.01).reason or "")
-        assert Exam(16, 0.75, 0.5, 0.9).reason is None
+        assert "got 1.0% of the probability" in (Qualification(16, 1.0, 1.0, 0.01).reason or "")
+        assert Qualification(16, 0.75, 0.5, 0.9).reason is None
 
     def test_a_family_that_reads_its_prompt_both_ways_is_refused(self, vlm, monkeypatch):
         """If a question changed what the picture left in the cache, forks would be wrong."""
-        exact = Fork.logits
+        exact = CachedPrefix.logits
         monkeypatch.setattr(
-            Fork, "logits", lambda self, asked: [row.flip(-1) for row in exact(self, asked)]
+            CachedPrefix, "logits", lambda self, asked: [row.flip(-1) for row in exact(self, asked)]
         )
         with pytest.raises(EngineError, match="otherwise from its cached prompt"):
             can_answer(vlm.view, encode(vlm))

@@ -12,7 +12,7 @@ from transformers import CLIPImageProcessor, LlavaImageProcessor, SiglipImagePro
 
 import families
 from seesay.models import patch_layout
-from seesay.models.image_geometry import WHOLE, pixels, places, sights
+from seesay.models.image_geometry import WHOLE, patch_grids, pixels, places
 from seesay.models.view import ModelView
 from seesay.options import inputs_for
 
@@ -106,7 +106,9 @@ def test_sights_are_of_whole_pictures(family) -> None:
     shown = families.pictures(2)
     inputs = inputs_for(family.model, family.processor, shown, "a dog ?")
     for sight, tiles in zip(
-        sights(family.view, inputs, shown), patch_layout.split(family.view, inputs), strict=True
+        patch_grids(family.view, inputs, shown),
+        patch_layout.split(family.view, inputs),
+        strict=True,
     ):
         assert sight is not None
         whole = next(tile for tile in tiles if tile.whole)
@@ -120,4 +122,4 @@ def test_sights_are_of_whole_pictures(family) -> None:
 def test_an_unknown_family_has_no_sights(llava, monkeypatch) -> None:
     inputs = inputs_for(llava.model, llava.processor, families.pictures(1), "a dog ?")
     monkeypatch.setattr(llava.model.config, "model_type", "another")
-    assert sights(llava.view, inputs, families.pictures(1)) == [None]
+    assert patch_grids(llava.view, inputs, families.pictures(1)) == [None]

@@ -49,10 +49,10 @@ def test_each_stream_keeps_its_own_cache(name):
     model, _, batch = oracles.built(name)
 
     class Same(Method):
-        def prepare(self, prompt):
+        def second_input(self, prompt):
             return {"pixel_values": prompt.inputs["pixel_values"]}
 
-        def fold(self, plain, own, run):
+        def logits_term(self, plain, own, run):
             return own
 
     plain = model.generate(**batch, max_new_tokens=5, **RECORD)
@@ -116,7 +116,7 @@ def test_another_geometry_is_refused():
     model, _, batch = oracles.built("llava")
 
     class Squashed(AGLA):
-        def prepare(self, prompt):
+        def second_input(self, prompt):
             return {"pixel_values": prompt.inputs["pixel_values"][..., :16]}
 
     with Squashed()(model), pytest.raises((EngineError, ValueError)):

@@ -30,7 +30,7 @@ class Broadcast(Method):
     def acts_in(self, view):
         return [1]
 
-    def rewrite_qk(self, call):
+    def shared_head(self, call):
         return torch.tensor([2 if row % 2 == 0 else -1 for row in range(len(call.query))])
 
 
@@ -84,7 +84,7 @@ def test_row_blocks_are_the_softmax_map():
 
     @dataclass(frozen=True, repr=False)
     class Look(Method):
-        def rewrite_qk(self, call):
+        def shared_head(self, call):
             blocks = list(call.row_blocks(rows=5))
             assert [b.start for b, _ in blocks] == list(range(0, call.n_queries, 5))
             seen[call.layer] = torch.cat([weights for _, weights in blocks], dim=2)
@@ -108,11 +108,11 @@ def test_two_claims_on_one_verb_are_refused_by_name():
     class OtherSink(Method):
         name = "other-sink"
 
-        def sink_logmass(self, call):
+        def sink_logit(self, call):
             return 0.0
 
     from seesay.engine import REGISTRY
 
     REGISTRY.pop("other-sink")
-    with pytest.raises(MethodError, match=r"farsight.*other-sink.*sink_logmass"):
+    with pytest.raises(MethodError, match=r"farsight.*other-sink.*sink_logit"):
         FarSight() + OtherSink()

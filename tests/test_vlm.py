@@ -134,7 +134,7 @@ def test_methods_act_and_say_their_name(vlm, name) -> None:
     seen = vlm.describe(pictures, method=name, **SHORT)
     assert {one.method for one in seen} == {repr(method)}
     assert {one.method for one in seen} == {repr(method)}
-    settled = repr(method.settled(vlm.view))
+    settled = repr(method.resolved_for(vlm.view))
     assert {one.protocol.method for one in seen} == {settled}
     assert ("layers=(0, 2)" in settled) == (name == "attention-lens")
     zero = vlm.describe(pictures, method=method.at_zero(), **SHORT)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seesay.engine.prefix import Cost
+from seesay.engine.prefix import QuestionCost
 from seesay.errors import InputError
 from seesay.evaluate import detection_metrics
 from seesay.evaluate.calibrate import Known, described
@@ -18,7 +18,7 @@ from seesay.evaluate.statistics import Interval
 from seesay.grounding.calibration import Logistic
 from seesay.grounding.scores import DOUBTFUL_HIGH, svar_layers
 from seesay.options import OnToken
-from seesay.response import Seen
+from seesay.response import Response
 from seesay.vlm import VLM
 
 Floats = NDArray[np.float64]
@@ -85,7 +85,7 @@ class Spent(NamedTuple):
     caption_tokens: int
     caption_forwards: int
     caption_seconds: float
-    check: Cost
+    check: QuestionCost
 
 
 def said(
@@ -114,7 +114,7 @@ def said(
     return [word for known, seen in seen_ones for word in words_of(known, seen, single, checked)]
 
 
-def words_of(known: Known, seen: Seen, single: Logistic, checked: Logistic) -> Iterator[Said]:
+def words_of(known: Known, seen: Response, single: Logistic, checked: Logistic) -> Iterator[Said]:
     """The object words of a text, with both risks; both models of a calibration are needed."""
     order: dict[str, int] = {}
     firsts: dict[str, Mapping[str, float]] = {}
@@ -156,7 +156,7 @@ def spent(vlm: VLM, pictures: Sequence[Known], *, batch_size: int = 32) -> Spent
         )
     ]
     checks = {id(seen.check): seen.check for seen in texts if seen.check is not None}
-    whole = Cost(
+    whole = QuestionCost(
         questions=sum(cost.questions for cost in checks.values()),
         forwards=sum(cost.forwards for cost in checks.values()),
         tokens=sum(cost.tokens for cost in checks.values()),

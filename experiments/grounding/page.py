@@ -209,7 +209,7 @@ def _reliability(words: Sequence[Said]) -> Iterator[str]:
     yield _table([*header, *(f"`{CHECKED_RISK}` {what}" for what in three)], body)
 
 
-def _curve(words: Sequence[Said], risk: str) -> list[detection_metrics.Step]:
+def _curve(words: Sequence[Said], risk: str) -> list[detection_metrics.ReliabilityBin]:
     values, kept = doubt(words, risk)
     return detection_metrics.reliability(values, truths(kept))
 

@@ -23,7 +23,7 @@ from experiments.look_again.split import SHOWN_ADD, Measured, measure
 from seesay.errors import InputError
 from seesay.methods import LookAgain
 from seesay.models.compat import versions
-from seesay.verification.policy import Looker
+from seesay.verification.policy import Policy
 from seesay.vlm import PROMPT, VLM, load
 
 log = logging.getLogger("experiments.look_again")
@@ -71,7 +71,7 @@ def _facts(vlm: VLM, scenes: int) -> Iterator[tuple[str, str]]:
         f"`python -m experiments.look_again --scenes {scenes} --out docs/look-again.md`",
     )
     yield "model", f"`{vlm.id}`, revision `{vlm.revision}`"
-    looker = Looker.of(vlm, LookAgain())
+    looker = Policy.of(vlm, LookAgain())
     yield "default", f"`{None if looker is None else looker.look}`: what the calibration gives"
     yield "adding", f"shown at `add={SHOWN_ADD}`, what `stricter` asks of new objects too"
     yield "risk", vlm.scale

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.look_again.runs import BATCH, Text
-from seesay.engine.prefix import Fork
+from seesay.engine.prefix import CachedPrefix
 from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.detection_metrics import auroc
 from seesay.evaluate.statistics import Interval, interval, resampled
@@ -122,7 +122,9 @@ def _counted(vlm: VLM, scenes: Sequence[Scene]) -> list[float]:
     found: list[float] = []
     for first in range(0, len(scenes), BATCH):
         some = scenes[first : first + BATCH]
-        fork = Fork.fresh(vlm.view, vlm.encode([scene.image for scene in some], PROMPT), PROMPT)
+        fork = CachedPrefix.fresh(
+            vlm.view, vlm.encode([scene.image for scene in some], PROMPT), PROMPT
+        )
         asked = [[vlm.detail_form(placed.name, _TWO) for placed in scene.objects] for scene in some]
         found += [share for its in shares(fork, asked) for share in its]
     return found

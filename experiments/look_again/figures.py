@@ -16,11 +16,11 @@ import numpy as np
 from experiments.look_again.runs import Text
 from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.statistics import Interval, interval, resampled
-from seesay.grounding import Calibration, Reading, Vocabulary
+from seesay.grounding import Calibration, ScoredText, Vocabulary
 from seesay.methods import LookAgain
 from seesay.toy.captions import well_formed, well_formed_parts
 from seesay.verification.missing_objects import completed, unsaid
-from seesay.verification.policy import Looker
+from seesay.verification.policy import Policy
 
 THRESHOLDS: Final = (*(round(k / 20, 2) for k in range(2, 20)), 0.97, 0.99, 1.0)
 ADDED: Final = (0.995, 0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
@@ -32,10 +32,10 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _OTHERWISE: Final = LookAgain().otherwise
 
-Change = Callable[[Reading], Reading]
+Change = Callable[[ScoredText], ScoredText]
 
 
-def counts(readings: Sequence[Reading], present: Sequence[frozenset[str]]) -> Counts:
+def counts(readings: Sequence[ScoredText], present: Sequence[frozenset[str]]) -> Counts:
     """(scenes, columns) of `_COLUMNS`; an object counts once a text."""
     rows = []
     for reading, there in zip(readings, present, strict=True):
@@ -138,21 +138,21 @@ def _along(xs: Counts, ys: Counts, at: Counts) -> Counts:
 
 def look_again(
     texts: Sequence[Text], look: LookAgain, calibration: Calibration | None
-) -> list[Reading]:
+) -> list[ScoredText]:
     """The texts as Look Again says them."""
-    looker = Looker(look, calibration)
+    looker = Policy(look, calibration)
     return [looker.revised(text.reading).reading for text in texts]
 
 
 def with_more(
     texts: Sequence[Text], adding: Sequence[Text], look: LookAgain, calibration: Calibration | None
-) -> list[Reading]:
+) -> list[ScoredText]:
     """The texts as Look Again says them, and what else it affirms.
 
     Args:
         adding: the same texts with all that it affirms at a low bar (`runs.ADDING`).
     """
-    looker, words = Looker(look, calibration), Vocabulary.toy()
+    looker, words = Policy(look, calibration), Vocabulary.toy()
     told = []
     for text, more in zip(texts, adding, strict=True):
         revised = looker.revised(text.reading)
@@ -163,22 +163,22 @@ def with_more(
     return told
 
 
-def dropped(texts: Sequence[Text], share: float) -> list[Reading]:
+def dropped(texts: Sequence[Text], share: float) -> list[ScoredText]:
     """The same clause deletion, of the mentions whose first token got at most `share`: what would
     be P(yes) is the word's own probability."""
 
-    def known(reading: Reading) -> Reading:
+    def known(reading: ScoredText) -> ScoredText:
         mentions = tuple(
             replace(m, scores={**m.scores, "self_check": float(np.exp(m.scores["logprob"]))})
             for m in reading.mentions
         )
         return replace(reading, mentions=mentions)
 
-    looker = Looker(LookAgain(threshold=1 - share, evidence="self-check"))
+    looker = Policy(LookAgain(threshold=1 - share, evidence="self-check"))
     return [looker.revised(known(text.reading)).reading for text in texts]
 
 
-def cut(texts: Sequence[Text], words: Sequence[int]) -> list[Reading]:
+def cut(texts: Sequence[Text], words: Sequence[int]) -> list[ScoredText]:
     """Each text's first so many words."""
     shortened = []
     for text, most in zip(texts, words, strict=True):
@@ -190,7 +190,7 @@ def cut(texts: Sequence[Text], words: Sequence[int]) -> list[Reading]:
     return shortened
 
 
-def lengths(texts: Sequence[Text], like: Sequence[Reading]) -> list[int]:
+def lengths(texts: Sequence[Text], like: Sequence[ScoredText]) -> list[int]:
     """For each text the length that the text of its rank in `like` has, never more than its own."""
     own = [len(text.reading.text.split()) for text in texts]
     wanted = sorted((len(reading.text.split()) for reading in like), reverse=True)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from seesay import toy
-from seesay.grounding import Mention, Reading
+from seesay.grounding import Mention, ScoredText
 from seesay.grounding.attributes import Detail
 from seesay.grounding.scored_text import Token
 from seesay.methods import parse
-from seesay.response import Seen
+from seesay.response import Response
 from seesay.toy.world import Split
 from seesay.vlm import VLM
 
@@ -56,7 +56,7 @@ DETAILS: Final = "look-again(mode=mark, attributes=True)"
 class Text:
     """A text and what is known of its words; `seconds` and the rest are shared within its batch."""
 
-    reading: Reading
+    reading: ScoredText
     seconds: float
 
 
@@ -102,8 +102,8 @@ def kept(folder: Path, method: str, split: Split, scenes: int, vlm: VLM) -> list
     return texts
 
 
-def _reading(seen: Seen) -> Reading:
-    return Reading(seen.text, seen.tokens, seen.mentions, seen.ended)
+def _reading(seen: Response) -> ScoredText:
+    return ScoredText(seen.text, seen.tokens, seen.mentions, seen.ended)
 
 
 def _row(text: Text) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _row(text: Text) -> dict[str, Any]:
 def _text(row: dict[str, Any]) -> Text:
     tokens = tuple(Token(id_, (a, b), logprob) for id_, a, b, logprob in row["tokens"])
     mentions = tuple(_mentions(row["text"], row["mentions"]))
-    return Text(Reading(row["text"], tokens, mentions, row["ended"]), row["seconds"])
+    return Text(ScoredText(row["text"], tokens, mentions, row["ended"]), row["seconds"])
 
 
 def _mentions(text: str, rows: Sequence[Any]) -> Iterator[Mention]:

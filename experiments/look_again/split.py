@@ -12,7 +12,7 @@ from seesay.errors import InputError
 from seesay.grounding import Calibration
 from seesay.methods import LookAgain
 from seesay.methods.look_again import Evidence
-from seesay.verification.policy import Looker
+from seesay.verification.policy import Policy
 
 EVIDENCE: tuple[Evidence, ...] = ("combined", "self-check", "risk")
 BY_PROBABILITY, CUT = "dropped by log-probability", "cut to a length"
@@ -167,12 +167,12 @@ def measure(
             for base in BASES
         },
         same_length=Point("plain, cut to these lengths", figures.counts(shortened, present)),
-        flags=_flags(texts, present, Looker(default, calibration)),
+        flags=_flags(texts, present, Policy(default, calibration)),
     )
 
 
 def _flags(
-    texts: Sequence[Text], present: Sequence[frozenset[str]], looker: Looker
+    texts: Sequence[Text], present: Sequence[frozenset[str]], looker: Policy
 ) -> tuple[float, float]:
     pairs = list(_judged(texts, present, looker))
     marked = [wrong for fails, wrong in pairs if fails]
@@ -182,7 +182,7 @@ def _flags(
 
 
 def _judged(
-    texts: Sequence[Text], present: Sequence[frozenset[str]], looker: Looker
+    texts: Sequence[Text], present: Sequence[frozenset[str]], looker: Policy
 ) -> Iterator[tuple[bool, bool]]:
     """For each object of each text whether it fails, and whether it is not there."""
     for text, there in zip(texts, present, strict=True):

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.toy_model.model_answers import Mention, Speaker, Told
 from seesay.evaluate import detection_metrics
 from seesay.evaluate.benchmark import Counts
-from seesay.evaluate.benchmarks.toy import SAMPLINGS, Asked, Sampling, absent, present
+from seesay.evaluate.benchmarks.toy import SAMPLINGS, ObjectQuestion, Sampling, absent, present
 from seesay.evaluate.statistics import Interval, interval, resampled
 from seesay.toy import DESCRIBE, OBJECTS, Scene, question
 from seesay.toy.captions import checklist, noun, well_formed, where
@@ -110,7 +110,7 @@ def _answers(
     return result
 
 
-def _ask(speaker: Speaker, scenes: Sequence[Scene], asked: Sequence[Asked]) -> Counts:
+def _ask(speaker: Speaker, scenes: Sequence[Scene], asked: Sequence[ObjectQuestion]) -> Counts:
     """(scenes, 3) right answers, answers that say yes, questions."""
     told = speaker.tell([(scenes[a.row], question(a.name)) for a in asked], longest=12)
     counts = np.zeros((len(scenes), 3))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seesay.grounding import Mention, Vocabulary
     from seesay.methods import AGLA, AttentionLens, FarSight, Gate
     from seesay.models.view import ModelView
-    from seesay.response import Seen
+    from seesay.response import Response
     from seesay.vlm import VLM, load
 
 __version__ = "0.1.0"
@@ -43,7 +43,7 @@ __all__ = [
     "ModelError",
     "ModelView",
     "Record",
-    "Seen",
+    "Response",
     "SeesayError",
     "Session",
     "Stack",
@@ -66,7 +66,7 @@ _HOME = {
     "ModelView": "models",
     "Record": "engine",
     "SeesayError": "errors",
-    "Seen": "seen",
+    "Response": "seen",
     "Session": "engine",
     "Stack": "engine",
     "VLM": "vlm",

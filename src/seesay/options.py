@@ -67,7 +67,7 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Asked:
+class GenerationOptions:
     """Options with their defaults, checked."""
 
     prompt: str
@@ -100,7 +100,7 @@ class Asked:
         self_check: bool = False,
         deep: bool = False,
         aggregate: Aggregate = "first",
-    ) -> Asked:
+    ) -> GenerationOptions:
         """Check what can be checked without a model.
 
         Raises:

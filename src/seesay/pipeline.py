@@ -17,16 +17,16 @@ from torch import Tensor
 from seesay import options, toy
 from seesay.engine import Record, Session, Stack
 from seesay.errors import EngineError, InputError, ModelError
-from seesay.grounding import Reading, Vocabulary, read
+from seesay.grounding import ScoredText, Vocabulary, read
 from seesay.grounding.scored_text import written
 from seesay.grounding.self_check import yes_no_tokens
 from seesay.models.compat import versions
-from seesay.models.image_geometry import sights
+from seesay.models.image_geometry import patch_grids
 from seesay.models.processors import answer_lead, chat_prompt
-from seesay.options import Asked
+from seesay.options import GenerationOptions
 from seesay.pictures import Opened
-from seesay.response import Protocol, Seen
-from seesay.verification import Revised, SecondLook, steps_of
+from seesay.response import Protocol, Response
+from seesay.verification import Revised, Verification, steps_of
 
 if TYPE_CHECKING:
     from seesay.vlm import VLM
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 AUDITED = "given text"
 
 
-def answer(vlm: VLM, pictures: Sequence[Opened], asked: Asked) -> list[Seen]:
+def answer(vlm: VLM, pictures: Sequence[Opened], asked: GenerationOptions) -> list[Response]:
     """Ask the same about each picture, batch by batch."""
     if asked.on_text is not None and len(pictures) != 1:
         raise InputError(f"on_text follows one text; {len(pictures)} pictures give as many")
-    seen: list[Seen] = []
+    seen: list[Response] = []
     for first in range(0, len(pictures), asked.batch_size):
         seen += _Batch(vlm, pictures[first : first + asked.batch_size], asked).seen()
     return seen
 
 
-def audit(vlm: VLM, picture: Opened, text: str, asked: Asked) -> Seen:
+def audit(vlm: VLM, picture: Opened, text: str, asked: GenerationOptions) -> Response:
     """Read a given text as if the model had said it."""
     if not text.strip():
         raise InputError("the text to audit is empty; give the text that is to be checked")
     return _Batch(vlm, [picture], asked).audited(text.strip())
 
 
-def vocabulary(vlm: VLM, picture: Opened, asked: Asked) -> Vocabulary:
+def vocabulary(vlm: VLM, picture: Opened, asked: GenerationOptions) -> Vocabulary:
     """The object words to look for in a text about this picture."""
     return asked.vocabulary or picture.vocabulary or vlm.vocabulary
 
@@ -59,15 +59,15 @@ def vocabulary(vlm: VLM, picture: Opened, asked: Asked) -> Vocabulary:
 class _Batch:
     """Some pictures, asked about at once."""
 
-    def __init__(self, vlm: VLM, pictures: Sequence[Opened], asked: Asked) -> None:
+    def __init__(self, vlm: VLM, pictures: Sequence[Opened], asked: GenerationOptions) -> None:
         self.vlm, self.pictures, self.asked = vlm, pictures, asked
         self.images = [picture.image for picture in pictures]
         self.inputs = options.inputs_for(vlm.model, vlm.processor, self.images, asked.prompt)
-        self.sights = sights(vlm.view, self.inputs, self.images)
+        self.sights = patch_grids(vlm.view, self.inputs, self.images)
         self.cells = [None if sight is None else sight.cells for sight in self.sights]
         self.words = [vocabulary(vlm, picture, asked) for picture in pictures]
 
-    def seen(self) -> list[Seen]:
+    def seen(self) -> list[Response]:
         """The model's own texts."""
         asked, look = self.asked, self._second_look()
         started = time.perf_counter()
@@ -88,7 +88,7 @@ class _Batch:
             for row, one in enumerate(revised)
         ]
 
-    def audited(self, text: str) -> Seen:
+    def audited(self, text: str) -> Response:
         """The scores of a given text, read in one forward."""
         asked = self.asked
         if not asked.plain:
@@ -106,12 +106,12 @@ class _Batch:
         seconds = time.perf_counter() - started
         return self._seen(0, Revised(reading), AUDITED, seconds, None, look)
 
-    def _second_look(self) -> SecondLook:
-        return SecondLook(self.vlm, self.asked, self.inputs, self.images, self.words, self.cells)
+    def _second_look(self) -> Verification:
+        return Verification(self.vlm, self.asked, self.inputs, self.images, self.words, self.cells)
 
     def _generated(
         self,
-        look: SecondLook,
+        look: Verification,
         followers: Callable[[Session], list[options.Follow]] = lambda _: [],
         **more: Any,
     ) -> Record:
@@ -122,7 +122,7 @@ class _Batch:
             look.written(session)
         return _recorded(session)
 
-    def _readings(self, record: Record) -> list[Reading]:
+    def _readings(self, record: Record) -> list[ScoredText]:
         return [self._read(record, row) for row in range(len(self.pictures))]
 
     def _session(self) -> Session:
@@ -136,7 +136,7 @@ class _Batch:
 
     def _read(
         self, record: Record, row: int, given: tuple[str, Sequence[tuple[int, int]]] | None = None
-    ) -> Reading:
+    ) -> ScoredText:
         return read(
             record,
             row,
@@ -149,7 +149,7 @@ class _Batch:
             given=given,
         )
 
-    def _followers(self, session: Session, look: SecondLook) -> list[options.Follow]:
+    def _followers(self, session: Session, look: Verification) -> list[options.Follow]:
         """Who is told of each step: `on_text`, of what has settled since it was last called."""
         on_text, told = self.asked.on_text, 0
         if look.looker is not None:
@@ -214,8 +214,8 @@ class _Batch:
         method: str,
         seconds: float,
         yes: float | None,
-        look: SecondLook,
-    ) -> Seen:
+        look: Verification,
+    ) -> Response:
         vlm, asked, picture, words = self.vlm, self.asked, self.pictures[row], self.words[row]
         reading, moved = said.reading, bool(steps_of(asked.method).methods)
         effect = _ON_A_GIVEN_TEXT if method == AUDITED else _UNDER_A_METHOD if moved else ""
@@ -236,7 +236,7 @@ class _Batch:
             readout=asked.readout,
             versions=versions(),
         )
-        return Seen(
+        return Response(
             text=reading.text,
             tokens=reading.tokens,
             mentions=reading.mentions,

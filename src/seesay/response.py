@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from seesay.engine.prefix import Cost
+    from seesay.engine.prefix import QuestionCost
     from seesay.grounding import Mention, Token
-    from seesay.grounding.removed import Withheld
-    from seesay.models.image_geometry import Sight
+    from seesay.grounding.removed import Removed
+    from seesay.models.image_geometry import PatchGrid
     from seesay.render.account import Account, Panel
 
 SCHEMA = "seesay.response/1"
@@ -49,7 +49,7 @@ class Protocol(BaseModel):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Response:
     """A text about a picture.
 
     Attributes:
@@ -81,11 +81,11 @@ class Seen:
     present: frozenset[str] | None = None
     acted: float | None = None
     yes: float | None = None
-    check: Cost | None = None
+    check: QuestionCost | None = None
     draft: str | None = None
-    withheld: tuple[Withheld, ...] = ()
+    withheld: tuple[Removed, ...] = ()
     picture: Image | None = field(default=None, repr=False, compare=False)
-    sight: Sight | None = field(default=None, repr=False, compare=False)
+    sight: PatchGrid | None = field(default=None, repr=False, compare=False)
 
     @property
     def doubtful(self) -> tuple[Mention, ...]:
@@ -131,8 +131,8 @@ class Seen:
         return report([self], path)
 
 
-def report(texts: list[Seen], path: str | Path) -> Path:
-    """Write several texts about one picture as one page; see `Seen.save`."""
+def report(texts: list[Response], path: str | Path) -> Path:
+    """Write several texts about one picture as one page; see `Response.save`."""
     from seesay.render import page
 
     protocol = texts[0].protocol.record()
@@ -142,7 +142,7 @@ def report(texts: list[Seen], path: str | Path) -> Path:
     return page.save(path, page.render([panel_of(texts)], title=title, protocol=protocol))
 
 
-def panel_of(texts: list[Seen], note: str = "") -> Panel:
+def panel_of(texts: list[Response], note: str = "") -> Panel:
     """Several texts about one picture side by side."""
     from seesay.render.account import Panel
 

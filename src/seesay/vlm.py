@@ -21,14 +21,21 @@ from seesay import methods, options, pipeline, toy, verification
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Calibration, Vocabulary
-from seesay.grounding.attributes import DetailExam, Form, Kind, by_going_on, by_yes_and_no, examine
-from seesay.grounding.qualification import Exam, can_answer
+from seesay.grounding.attributes import (
+    AttributeQualification,
+    Form,
+    Kind,
+    by_going_on,
+    by_yes_and_no,
+    examine,
+)
+from seesay.grounding.qualification import Qualification, can_answer
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.models.loading import load_model
 from seesay.models.view import ModelView
-from seesay.options import Asked, Options, method_of
+from seesay.options import GenerationOptions, Options, method_of
 from seesay.pictures import Picture, open_picture
-from seesay.response import Seen
+from seesay.response import Response
 
 PROMPT = "Please describe this image in detail."
 BUNDLED = "bundled"
@@ -98,16 +105,16 @@ class VLM:
     calibration: Calibration | None = field(default=None, repr=False)
     remark: str = field(default="", repr=False)
     vocabulary: Vocabulary = field(default_factory=Vocabulary.coco, repr=False)
-    detail_exams: dict[Kind, DetailExam] = field(default_factory=dict, repr=False)
+    detail_exams: dict[Kind, AttributeQualification] = field(default_factory=dict, repr=False)
 
     @overload
     def describe(
         self, picture: list[Picture], *, prompt: str = ..., **options: Unpack[Options]
-    ) -> list[Seen]: ...
+    ) -> list[Response]: ...
     @overload
     def describe(
         self, picture: Picture, *, prompt: str = ..., **options: Unpack[Options]
-    ) -> Seen: ...
+    ) -> Response: ...
     def describe(self, picture: Any, *, prompt: str = PROMPT, **options: Unpack[Options]) -> Any:
         """Describe a picture, or each of a list of pictures (batched, the same texts as singly).
 
@@ -121,7 +128,7 @@ class VLM:
             EngineError: a method that this model or this way of decoding cannot carry.
             ModelError: no chat template, or not enough memory.
         """
-        asked = Asked.of(prompt, **options)
+        asked = GenerationOptions.of(prompt, **options)
         if isinstance(picture, list | tuple):
             return pipeline.answer(self, [open_picture(one) for one in picture], asked)
         return pipeline.answer(self, [open_picture(picture)], asked)[0]
@@ -129,16 +136,16 @@ class VLM:
     @overload
     def ask(
         self, picture: list[Picture], question: str, **options: Unpack[Options]
-    ) -> list[Seen]: ...
+    ) -> list[Response]: ...
     @overload
-    def ask(self, picture: Picture, question: str, **options: Unpack[Options]) -> Seen: ...
+    def ask(self, picture: Picture, question: str, **options: Unpack[Options]) -> Response: ...
     def ask(self, picture: Any, question: str, **options: Unpack[Options]) -> Any:
         """Answer a question about a picture, or about each of a list; as `describe` otherwise."""
         return self.describe(picture, prompt=question, **options)
 
     def audit(
         self, picture: Picture, text: str, *, prompt: str = PROMPT, **options: Unpack[Options]
-    ) -> Seen:
+    ) -> Response:
         """The scores and risks of a given text, from whatever system: read in one forward.
 
         Args:
@@ -150,7 +157,9 @@ class VLM:
         Raises:
             InputError: an empty text, or one with more tokens than the model takes.
         """
-        return pipeline.audit(self, open_picture(picture), text, Asked.of(prompt, **options))
+        return pipeline.audit(
+            self, open_picture(picture), text, GenerationOptions.of(prompt, **options)
+        )
 
     def compare(
         self,
@@ -159,7 +168,7 @@ class VLM:
         *,
         prompt: str = PROMPT,
         **options: Unpack[Options],
-    ) -> list[Seen]:
+    ) -> list[Response]:
         """The same picture under several methods, in their order.
 
         Args:
@@ -167,7 +176,7 @@ class VLM:
                 them stands for `all_methods()`.
             prompt, options: as for `describe`; an option `method` is not looked at.
         """
-        asked, opened = Asked.of(prompt, **options), [open_picture(picture)]
+        asked, opened = GenerationOptions.of(prompt, **options), [open_picture(picture)]
         chosen = self.chosen(methods)
         return [pipeline.answer(self, opened, replace(asked, method=one))[0] for one in chosen]
 
@@ -213,11 +222,11 @@ class VLM:
         return pipeline.untouched(self)
 
     @cached_property
-    def exam(self) -> Exam:
+    def exam(self) -> Qualification:
         """How this model answers yes/no questions about drawn scenes: can it be asked at all?"""
         return can_answer(self.view, self.encode)
 
-    def detail_exam(self, kind: Kind) -> DetailExam:
+    def detail_exam(self, kind: Kind) -> AttributeQualification:
         """How this model tells right from wrong attributes or counts of drawn scenes."""
         if kind not in self.detail_exams:
             self.detail_exams[kind] = examine(self.view, self.encode, kind, self.detail_form)

@@ -16,7 +16,7 @@ from seesay.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from seesay.explain.diagnose import Report
+    from seesay.explain.diagnose import DiagnosisReport
 
 SPOKEN = 3
 """Pictures that cannot be opened and are named one by one; the rest is counted."""
@@ -88,7 +88,7 @@ def diagnose(
         own = vocabulary_of(words)
         # What is no picture is told before a model is loaded, which may take minutes.
         pictures_of(images, min(n, 1), own or Vocabulary.coco())
-        settings = measuring.Settings(
+        settings = measuring.DiagnosisSettings(
             images,
             n,
             asked,
@@ -146,7 +146,7 @@ def _place(model: str | None, images: str) -> Path:
     return folder / f"diagnose-{name}-{Path(images).stem or 'pictures'}.jsonl"
 
 
-def _write(found: Report, targets: list[Path], title: str) -> None:
+def _write(found: DiagnosisReport, targets: list[Path], title: str) -> None:
     import shlex
     import sys
 
@@ -162,7 +162,7 @@ def _write(found: Report, targets: list[Path], title: str) -> None:
         written(path)
 
 
-def _verdicts(found: Report) -> list[RenderableType]:
+def _verdicts(found: DiagnosisReport) -> list[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 

@@ -17,7 +17,7 @@ from seesay.cli.output import emit, say, spoken, working
 from seesay.errors import InputError
 
 if TYPE_CHECKING:
-    from seesay.runs.evaluation import Run
+    from seesay.runs.evaluation import Results
     from seesay.runs.evaluation.runner import Progress
     from seesay.runs.evaluation.worker import Setup
 
@@ -104,7 +104,7 @@ def evaluate(
         from seesay.evaluate.benchmarks import suite as benchmarks_of
         from seesay.runs.evaluation.entries import Wanted
         from seesay.runs.evaluation.records import check_folder
-        from seesay.runs.evaluation.runner import Settings, ask, prepare
+        from seesay.runs.evaluation.runner import EvaluationSettings, ask, prepare
         from seesay.runs.evaluation.worker import Setup
 
         folder = out or _folder(model, suite, limit)
@@ -118,7 +118,7 @@ def evaluate(
         )
         where = _folders(data)
         size = batch_size or (32 if model is None else 8)
-        settings = Settings(suite, where, limit, size, max_new_tokens, seed, skip_missing)
+        settings = EvaluationSettings(suite, where, limit, size, max_new_tokens, seed, skip_missing)
         folders = Path(where) if isinstance(where, str) else where
         chosen = benchmarks_of(suite, data=folders, limit=limit)
         # Threads cost so small a model as the bundled one more than they bring.
@@ -160,16 +160,16 @@ def _folders(data: list[str] | None) -> str | dict[str, str] | None:
 def _crew(
     engine: Engine, setup: Setup, workers: int, address: str | None, gpus: float | None
 ) -> Iterator[Any]:
-    from seesay.runs.worker_pool import Crew, Here, Processes
+    from seesay.runs.worker_pool import InProcess, ProcessBackend, WorkerPool
 
-    place: Any = Here(setup) if workers == 1 else Processes(setup)
+    place: Any = InProcess(setup) if workers == 1 else ProcessBackend(setup)
     if engine is Engine.RAY:
-        from seesay.runs.ray_backend import Cluster
+        from seesay.runs.ray_backend import RayBackend
 
         with working("joining the cluster"):
-            place = Cluster(setup, address=address, workers=workers, gpus=gpus)
+            place = RayBackend(setup, address=address, workers=workers, gpus=gpus)
     # Ray tells of lost workers on stdout, which is for results.
-    with redirect_stdout(sys.stderr), Crew(place, workers, say) as crew:
+    with redirect_stdout(sys.stderr), WorkerPool(place, workers, say) as crew:
         yield crew
 
 
@@ -221,7 +221,7 @@ def _whole(progress: Progress) -> str:
     return f"{asked:,} items in {spoken(progress.seconds)}, {progress.rate:.3g} a second{before}"
 
 
-def _tell_zero(run: Run) -> None:
+def _tell_zero(run: Results) -> None:
     """Whether each method at strength 0 said what the plain model says."""
     equal = texts = 0
     for method, by_benchmark in run.verified().items():
@@ -236,7 +236,7 @@ def _tell_zero(run: Run) -> None:
         say(f"at strength 0 all {texts:,} texts equal the plain model's")
 
 
-def _results(run: Run) -> None:
+def _results(run: Results) -> None:
     from seesay.evaluate.report import build, terminal
 
     with working("counting", timed=True) as counted:

@@ -13,7 +13,7 @@ from seesay.errors import InputError, SeesayError
 
 if TYPE_CHECKING:
     from seesay.options import Options
-    from seesay.runs.folder import Describing, Tally
+    from seesay.runs.folder import FolderRun, Tally
     from seesay.vlm import VLM
 
 
@@ -60,22 +60,22 @@ def describe_folder(
             all others have been.
     """
     from seesay.models.images import MAX_PIXELS
-    from seesay.options import Asked
-    from seesay.runs.folder import Describing, Folder, RowFile
+    from seesay.options import GenerationOptions
+    from seesay.runs.folder import Folder, FolderRun, RowFile
     from seesay.vlm import PROMPT
 
     prompt: str = asked.pop("prompt", PROMPT)
-    checked = Asked.of(prompt, **asked)  # before the model: a wrong number or method
+    checked = GenerationOptions.of(prompt, **asked)  # before the model: a wrong number or method
     folder = Folder.of(picture)
 
-    def job() -> Describing:
+    def job() -> FolderRun:
         if folder.others:
             counts = ", ".join(f"{count} {end}" for end, count in sorted(folder.others.items()))
             say(f"left out, no pictures by their suffix: {counts}")
         if note is not None:
             say(note)
         limit = MAX_PIXELS if max_pixels is None else max_pixels
-        return Describing(load(), folder, prompt, cast("Options", asked), limit)
+        return FolderRun(load(), folder, prompt, cast("Options", asked), limit)
 
     what = f"describing {picture}"
     if out is None:
@@ -92,7 +92,7 @@ def describe_folder(
     _finish(tally, f"; {out} has {tally.pictures} rows")
 
 
-def _printed(describing: Describing, report: Report) -> Tally:
+def _printed(describing: FolderRun, report: Report) -> Tally:
     """Rows on stdout as they come; a reader that has gone away ends the work and is no error."""
     from seesay.runs.folder import ERROR_SCHEMA, Tally, encoded
 

@@ -98,7 +98,7 @@ def _settings(kinds: list[type[Method]], view: ModelView) -> Any:
         row = published(kind.name, view)
         source = f"published for this model: {row.source}" if row else "general rule"
         try:
-            table.add_row(kind.name, repr(kind().settled(view)), source)
+            table.add_row(kind.name, repr(kind().resolved_for(view)), source)
         except SeesayError as error:
             table.add_row(kind.name, f"does not fit: {error}", "")
     return table
@@ -120,7 +120,7 @@ def _modes(kinds: list[type[Method]]) -> Iterator[Any]:
         method = kind()
         cells = []
         for mode in MODES:
-            refused, aside = method.refuses.get(mode), method.stands_aside.get(mode)
+            refused, aside = method.refuses.get(mode), method.inactive_in.get(mode)
             cells.append("refuses" if refused else "stands aside" if aside else "yes")
             if refused or aside:
                 reasons[f"{kind.name}, {mode}: {refused or aside}"] = None

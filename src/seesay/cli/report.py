@@ -13,7 +13,7 @@ from seesay.cli.output import emit, working
 from seesay.cli.result import written
 
 if TYPE_CHECKING:
-    from seesay.evaluate.report import Report
+    from seesay.evaluate.report import EvaluationReport
 
 KINDS = {".md": "markdown", ".html": "html", ".json": "json"}
 
@@ -106,7 +106,7 @@ def _kind(name: str | None) -> str | None:
     return name
 
 
-def _renderer(kind: str) -> Callable[[Report, str], str]:
+def _renderer(kind: str) -> Callable[[EvaluationReport, str], str]:
     from seesay.evaluate.report import data, markdown, page
 
     return {

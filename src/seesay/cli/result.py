@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from seesay.cli.streaming import Growing
-    from seesay.response import Seen
+    from seesay.response import Response
 
 
-def show(seen: Seen, as_json: bool, report: Path | None, growing: Growing | None = None) -> None:
+def show(
+    seen: Response, as_json: bool, report: Path | None, growing: Growing | None = None
+) -> None:
     """A text with its doubts, as the options want it.
 
     Args:
@@ -45,7 +47,7 @@ def show(seen: Seen, as_json: bool, report: Path | None, growing: Growing | None
         written(seen.save(report))
 
 
-def _cost(seen: Seen) -> Iterator[RenderableType]:
+def _cost(seen: Response) -> Iterator[RenderableType]:
     """What asking after the objects took, beside the text itself."""
     from rich.text import Text
 
@@ -57,7 +59,7 @@ def _cost(seen: Seen) -> Iterator[RenderableType]:
         )
 
 
-def scale(seen: Seen) -> RenderableType:
+def scale(seen: Response) -> RenderableType:
     """What a risk means here."""
     from rich.text import Text
 

@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from seesay.engine.kv_cache import CompactedLayer, LastRow
 from seesay.engine.method import ATTENTION_VERBS, Method, Stack
-from seesay.engine.state import ImageColumns, Run
+from seesay.engine.state import GenerationState, ImageColumns
 from seesay.errors import MethodError
 from seesay.models.compat import Kernel, attention_function, implementation, registered
 from seesay.models.view import ModelView
@@ -61,7 +61,7 @@ class Call:
     mask: Tensor | None
     scaling: float
     image: ImageColumns
-    run: Run
+    run: GenerationState
     factor: Tensor | None = None
 
     @property
@@ -120,7 +120,7 @@ def attend(
     call = _prepared(plan, call)
     sink = _sink(plan, call)
     readout = call.run.readout if plan.readout else None
-    wants_row = bool(plan.score_bias or plan.compact or plan.readout)
+    wants_row = bool(plan.score_bias or plan.prune_cache or plan.readout)
     # A decoded row is one row either way, so where it is read out it is computed here, once.
     changes_row = not call.is_prefill and (plan.changes_row or plan.readout)
     if not changes_row:
@@ -141,13 +141,13 @@ def attend(
             out[:, -1:] = mix(weights, call.value)
         if readout is not None:
             readout.take_attention(call.layer, weights, call.image)
-        if plan.compact:
+        if plan.prune_cache:
             call.run.last_rows[call.layer] = LastRow(own_query, weights, call.image)
     return out, None
 
 
 def _prepared(plan: LayerPlan, call: Call) -> Call:
-    """The call after `rewrite_qk` and `key_scale`, and without the unused end of a static cache."""
+    """The call after `shared_head` and `key_scale`, without the unused end of a static cache."""
     if call.mask is None and call.is_prefill and call.key.shape[2] > call.n_queries:
         # An empty static cache at prefill comes at its full length and without a mask.
         n = call.n_queries
@@ -155,8 +155,8 @@ def _prepared(plan: LayerPlan, call: Call) -> Call:
     if call.image.stop > call.key.shape[2]:  # a prompt read in chunks: not all of it is there yet
         call = replace(call, image=call.image.within(call.key.shape[2]))
     if call.is_prefill:
-        for method in plan.rewrite_qk:
-            head = method.rewrite_qk(call)
+        for method in plan.shared_head:
+            head = method.shared_head(call)
             if head is not None:
                 call = _broadcast_head(call, head)
     for method in plan.key_scale:
@@ -175,8 +175,8 @@ def _prepared(plan: LayerPlan, call: Call) -> Call:
 def _sink(plan: LayerPlan, call: Call) -> Tensor | None:
     """The sink's logit, (1 or batch, 1 or heads, 1 or queries) float32, or None without a sink."""
     dtype = precise(call.query[:0]).dtype
-    for method in plan.sink_logmass:
-        value = method.sink_logmass(call)
+    for method in plan.sink_logit:
+        value = method.sink_logit(call)
         if value is not None:
             return torch.as_tensor(value, device=call.query.device, dtype=dtype).clamp(min=_NO_SINK)
     return None
@@ -386,24 +386,24 @@ def current_kernel(decoder: Any) -> Kernel:
 class LayerPlan:
     """The methods that act in one layer, by verb, and whether the layer is read out."""
 
-    rewrite_qk: tuple[Method, ...] = ()
+    shared_head: tuple[Method, ...] = ()
     key_scale: tuple[Method, ...] = ()
     score_bias: tuple[Method, ...] = ()
-    sink_logmass: tuple[Method, ...] = ()
-    compact: tuple[Method, ...] = ()
+    sink_logit: tuple[Method, ...] = ()
+    prune_cache: tuple[Method, ...] = ()
     readout: bool = False
 
     @property
     def changes_row(self) -> bool:
-        """Whether any verb changes a single row; `rewrite_qk` acts while the prompt is read."""
-        return bool(self.key_scale or self.score_bias or self.sink_logmass)
+        """Whether any verb changes a single row; `shared_head` acts while the prompt is read."""
+        return bool(self.key_scale or self.score_bias or self.sink_logit)
 
 
 def plan_layers(view: ModelView, stack: Stack, readout: bool) -> dict[int, LayerPlan]:
     """Which methods act in which layer; layers that stand in no plan are left alone."""
     plans: dict[int, dict[str, list[Method]]] = {}
     for method in stack.parts:
-        verbs = [v for v in (*ATTENTION_VERBS, "compact") if method.overrides(v)]
+        verbs = [v for v in (*ATTENTION_VERBS, "prune_cache") if method.overrides(v)]
         if not method.active or not verbs:
             continue
         layers = method.acts_in(view)

@@ -24,7 +24,7 @@ from seesay.models.compat import CACHE_NAMES
 
 if TYPE_CHECKING:
     from seesay.engine.method import Stack
-    from seesay.engine.state import Run
+    from seesay.engine.state import GenerationState
 
 # Named per token or per row, never per image; everything else that is a tensor is image input.
 _POSITIONS = "position_ids"
@@ -32,7 +32,7 @@ _MASK = "attention_mask"
 _NOT_BATCHED = (*CACHE_NAMES, "logits_to_keep", "mm_encoder_outputs", "cache_position")
 
 
-def doubled(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
+def doubled(kwargs: Mapping[str, Any], run: GenerationState) -> dict[str, Any]:
     """The forward's inputs with the rows of every further stream behind the first one's.
 
     Raises:
@@ -61,7 +61,7 @@ def doubled(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
     return out
 
 
-def folded(logits: Tensor, stack: Stack, run: Run) -> Tensor:
+def folded(logits: Tensor, stack: Stack, run: GenerationState) -> Tensor:
     """The first stream's rows: its logits plus each method's term, then the plausibility cut.
 
     Args:
@@ -76,13 +76,13 @@ def folded(logits: Tensor, stack: Stack, run: Run) -> Tensor:
     fused = plain
     cut = torch.zeros_like(plain[..., :1])  # a gate may leave some rows uncut
     for method in stack.parts:
-        if not (method.active and method.overrides("fold")):
+        if not (method.active and method.overrides("logits_term")):
             continue
-        term = method.fold(plain, own.get(method), run)
+        term = method.logits_term(plain, own.get(method), run)
         if term is None:
             continue
-        if method.opens_below is not None:
-            acts = doubtful(plain, method.opens_below)[..., None]  # (rows, positions, 1)
+        if method.gate_threshold is not None:
+            acts = doubtful(plain, method.gate_threshold)[..., None]  # (rows, positions, 1)
             run.acted = acts[:, -1, 0]
             term = term.masked_fill(~acts, 0.0)
             cut = torch.where(acts, cut.clamp(min=method.plausibility), cut)
@@ -103,7 +103,7 @@ def plausible(fused: Tensor, plain: Tensor, beta: Tensor) -> Tensor:
     return fused.masked_fill(plain < floor, -math.inf)
 
 
-def pair_cache(cache: Any, run: Run) -> None:
+def pair_cache(cache: Any, run: GenerationState) -> None:
     """Make `cache` follow beams in every stream: rows of the others move with the first one's.
 
     Works on any cache class, on this instance alone. The readout and what methods note beside
@@ -132,7 +132,7 @@ def narrow(output: Any, rows: int) -> None:
             output[name] = tuple(value[:rows] for value in values)
 
 
-def _with_mask(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
+def _with_mask(kwargs: Mapping[str, Any], run: GenerationState) -> dict[str, Any]:
     """The inputs with a mask in which a stream can close columns; none given means all are open."""
     view = run.view
     from_mask = hasattr(view.model.base_model, "get_rope_index")
@@ -149,7 +149,7 @@ def _with_mask(kwargs: Mapping[str, Any], run: Run) -> dict[str, Any]:
     return {**kwargs, _MASK: torch.ones(run.rows, run.seen, dtype=torch.long, device=device)}
 
 
-def _stacked(name: str, value: Any, run: Run) -> Any:
+def _stacked(name: str, value: Any, run: GenerationState) -> Any:
     """One input for all streams; what is no tensor with rows is the same for all."""
     if not isinstance(value, Tensor) or value.dim() == 0:
         return value
@@ -189,7 +189,7 @@ def _closed(mask: Tensor, prompt: Tensor) -> Tensor:
     return mask.masked_fill(hidden, lowest)
 
 
-def _for_beams(features: Any, run: Run) -> Any:
+def _for_beams(features: Any, run: GenerationState) -> Any:
     """Encoded images of the prompts, repeated so that each beam finds its prompt's images."""
     beams = run.rows // run.prompt.mask.shape[0]
     if beams == 1:

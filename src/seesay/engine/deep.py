@@ -20,7 +20,7 @@ from seesay.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seesay.engine.state import ImageColumns, Run
+    from seesay.engine.state import GenerationState, ImageColumns
     from seesay.models.view import ModelView
 
 _TOP = 5  # cosines a layer, arXiv 2604.04863
@@ -28,7 +28,7 @@ _SHARE = 0.1  # of the patches, arXiv 2604.04863
 _AT_ONCE = 64  # image tokens under the head at once: no (patches × vocabulary × layers) is held
 
 
-class Deep:
+class HiddenStates:
     """Hidden states of one generation.
 
     Args:
@@ -45,7 +45,7 @@ class Deep:
         self._first_look: dict[int, Tensor] = {}
         self.words: Tensor | None = None  # (rows, vocabulary) largest logit-lens probability
 
-    def take(self, layer: int, hidden: Tensor, run: Run, last: int) -> None:
+    def take(self, layer: int, hidden: Tensor, run: GenerationState, last: int) -> None:
         """One layer's output.
 
         Args:
@@ -119,7 +119,7 @@ class Deep:
 
 
 @contextmanager
-def watching(view: ModelView, run: Callable[[], Run | None]) -> Iterator[None]:
+def watching(view: ModelView, run: Callable[[], GenerationState | None]) -> Iterator[None]:
     """Every layer's output goes to the deep readout of the run at hand, if it has one."""
     with ExitStack() as undo:
         for layer, module in enumerate(view.layers):

@@ -9,12 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from seesay.engine.method import Stack
-from seesay.engine.state import Run
+from seesay.engine.state import GenerationState
 from seesay.models.view import ModelView
 
 
 @contextmanager
-def handed_on(view: ModelView, stack: Stack, current: Callable[[], Run | None]) -> Iterator[None]:
+def handed_on(
+    view: ModelView, stack: Stack, current: Callable[[], GenerationState | None]
+) -> Iterator[None]:
     """Inside the block `Method.read_embeddings` is called before the decoder, in every forward.
 
     Args:

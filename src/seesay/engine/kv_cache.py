@@ -5,7 +5,7 @@ what the layer holds. Keys keep the rotation they were cached with, so later tok
 positions (unless a method has them counted by the cache, see `positions`); the layer brings its own
 mask, since the model's speaks of logical columns.
 
-Positions that follow from a shortened cache, for methods that ask for it (`Method.recounts`).
+Positions that follow from a shortened cache, for methods that ask (`Method.reindexes_positions`).
 
 A decoder turns positions into rotations once a forward and hands them to all layers. Once layers
 have lost different numbers of entries, each gets rotations of its own: the same module is asked
@@ -26,14 +26,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seesay.engine.method import Method, Stack
-from seesay.engine.state import ImageColumns, Run
+from seesay.engine.state import GenerationState, ImageColumns
 from seesay.errors import EngineError
 from seesay.models.compat import DynamicLayer
 from seesay.models.view import ModelView
 
 if TYPE_CHECKING:
     from seesay.engine.method import Method
-    from seesay.engine.state import Run
+    from seesay.engine.state import GenerationState
 
 _BY_ROW = ("keys", "values", "origin", "valid", "lost")
 
@@ -54,7 +54,7 @@ class LastRow:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptEntries:
     """What `Method.compact` decides for one layer; the same counts for every row and head.
 
     Attributes:
@@ -89,7 +89,7 @@ class CompactedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unt
     logical: int
 
     @classmethod
-    def of(cls, layer: Any, kept: Kept, padding: Tensor | None) -> CompactedLayer:
+    def of(cls, layer: Any, kept: KeptEntries, padding: Tensor | None) -> CompactedLayer:
         """Compact `layer`, a dynamic cache layer or one compacted before.
 
         Args:
@@ -203,18 +203,18 @@ def entries_of(layer: Any, padding: Tensor | None) -> tuple[Tensor, Tensor]:
     return origin, real[:, None].expand(rows, kv_heads, -1)
 
 
-def compact(layers: dict[int, tuple[Method, ...]], run: Run) -> None:
+def prune(layers: dict[int, tuple[Method, ...]], run: GenerationState) -> None:
     """After a forward: ask the methods of each layer what stays, and replace the cache layers."""
     for layer, methods in layers.items():
         for method in methods:
-            kept = method.compact(layer, run)
+            kept = method.prune_cache(layer, run)
             if kept is not None:
                 cache_layers = run.cache.layers
                 _compact_notes(run.notes.get(layer, {}), kept, cache_layers[layer].keys.shape[2])
                 cache_layers[layer] = CompactedLayer.of(cache_layers[layer], kept, run.padding)
 
 
-def noted(run: Run, layer: int, name: str, like: Tensor) -> Tensor:
+def noted(run: GenerationState, layer: int, name: str, like: Tensor) -> Tensor:
     """What is noted beside the cache entries of a layer: `like`'s shape, 0 where nothing was yet.
 
     Put it back into ``run.notes[layer][name]`` once it is changed.
@@ -226,7 +226,7 @@ def noted(run: Run, layer: int, name: str, like: Tensor) -> Tensor:
     return torch.zeros_like(like) if note is None else _grown(note, like.shape[-1])
 
 
-def _compact_notes(notes: dict[str, Tensor], kept: Kept, entries: int) -> None:
+def _compact_notes(notes: dict[str, Tensor], kept: KeptEntries, entries: int) -> None:
     """Notes of the entries that stay, then those of the merged ones."""
     for name, note in notes.items():
         groups = note.shape[1] // kept.entries.shape[1]
@@ -246,7 +246,9 @@ _ROTARY, _ROTATIONS, _POSITIONS = "rotary_emb", "position_embeddings", "position
 
 
 @contextmanager
-def recounted(view: ModelView, stack: Stack, current: Callable[[], Run | None]) -> Iterator[None]:
+def recounted(
+    view: ModelView, stack: Stack, current: Callable[[], GenerationState | None]
+) -> Iterator[None]:
     """Inside the block a token stands, in each layer, right behind what the layer's cache holds.
 
     Does nothing unless a method of `stack` asks for it.
@@ -258,7 +260,7 @@ def recounted(view: ModelView, stack: Stack, current: Callable[[], Run | None]) 
         EngineError: a decoder that does not hand its layers the rotations of a module named
             rotary_emb; when the session opens, or else at the first forward.
     """
-    asking = [method for method in stack.parts if method.active and method.recounts]
+    asking = [method for method in stack.parts if method.active and method.reindexes_positions]
     if not asking:
         yield
         return
@@ -284,7 +286,7 @@ class _Recounted:
 
     method: Method
     decoder: nn.Module
-    current: Callable[[], Run | None]
+    current: Callable[[], GenerationState | None]
     made: list[tuple[Any, nn.Module, dict[str, Any]]] = field(default_factory=list)
 
     def forget(self, decoder: nn.Module, args: tuple[Any, ...]) -> None:

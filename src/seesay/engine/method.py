@@ -1,11 +1,11 @@
 """What a method is: a frozen dataclass of hyperparameters that overrides verbs.
 
 A method never holds state and never touches a model. Whatever changes during a generation lives in
-that generation's `Run`; the `Session` decides when each verb is called. Only overridden verbs are
-installed, so a method costs what its verbs cost and nothing else.
+that generation's `GenerationState`; the `Session` decides when each verb is called. Only overridden
+verbs are installed, so a method costs what its verbs cost and nothing else.
 
-Inside one layer the verbs act in a fixed order: ``rewrite_qk``, ``key_scale``, ``score_bias``,
-``sink_logmass``, then the readout. A composition therefore means the same in whatever order it was
+Inside one layer the verbs act in a fixed order: ``shared_head``, ``key_scale``, ``score_bias``,
+``sink_logit``, then the readout. A composition therefore means the same in whatever order it was
 written, and `Stack` keeps its methods sorted by name.
 """
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from seesay.engine.attention import Call
-    from seesay.engine.kv_cache import Kept
+    from seesay.engine.kv_cache import KeptEntries
     from seesay.engine.session import Session
-    from seesay.engine.state import Prompt, Run
+    from seesay.engine.state import GenerationState, Prompt
     from seesay.models.view import ModelView
 
 REGISTRY: dict[str, type[Method]] = {}
@@ -34,7 +34,7 @@ REGISTRY: dict[str, type[Method]] = {}
 MODES = ("batch", "beams", "sampling", "streaming", "static cache", "prefill in chunks")
 """Ways of decoding beside plain greedy that a method serves or refuses."""
 
-ATTENTION_VERBS = ("rewrite_qk", "key_scale", "score_bias", "sink_logmass")
+ATTENTION_VERBS = ("shared_head", "key_scale", "score_bias", "sink_logit")
 
 
 class Composable:
@@ -123,18 +123,18 @@ class Method(Composable):
         from a method's verbs stands here already.
         """
         reasons = {}
-        if self.overrides("prepare"):
+        if self.overrides("second_input"):
             reasons["prefill in chunks"] = "a second stream's image cannot be cut into chunks"
-        if self.overrides("compact"):
+        if self.overrides("prune_cache"):
             reasons["static cache"] = "a static cache cannot be shortened"
         return reasons
 
     @property
-    def stands_aside(self) -> Mapping[str, str]:
+    def inactive_in(self) -> Mapping[str, str]:
         """Ways of decoding, among `MODES`, in which the plain model answers, and why."""
         return {}
 
-    def settled(self, view: ModelView) -> Method:
+    def resolved_for(self, view: ModelView) -> Method:
         """This method with the fields that were left open filled in for a model."""
         return self
 
@@ -152,7 +152,7 @@ class Method(Composable):
 
     # ---- verbs: override what the method needs ---------------------------------------------
 
-    def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
+    def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
         """Once a prompt: what differs in a second stream's inputs, or None for no second one.
 
         Returns entries of ``prompt.inputs``: pixel inputs of the original's shape; where
@@ -161,7 +161,7 @@ class Method(Composable):
         """
         return None
 
-    def read_embeddings(self, embeddings: Tensor, run: Run) -> None:
+    def read_embeddings(self, embeddings: Tensor, run: GenerationState) -> None:
         """Before the decoder, in every forward: its input, the pictures' tokens among it.
 
         Args:
@@ -169,7 +169,7 @@ class Method(Composable):
                 second streams behind those of the first.
         """
 
-    def rewrite_qk(self, call: Call) -> Tensor | None:
+    def shared_head(self, call: Call) -> Tensor | None:
         """Prefill: whose attention map every head of this layer uses: a long tensor (batch,), the
         query head to broadcast, -1 for "leave this row alone"."""
         return None
@@ -190,16 +190,16 @@ class Method(Composable):
         """
         return None
 
-    def sink_logmass(self, call: Call) -> Tensor | float | None:
+    def sink_logit(self, call: Call) -> Tensor | float | None:
         """Every row: the logit of one more softmax entry whose value is zero, a float or a tensor
         that broadcasts to (batch, heads, queries)."""
         return None
 
-    def compact(self, layer: int, run: Run) -> Kept | None:
+    def prune_cache(self, layer: int, run: GenerationState) -> KeptEntries | None:
         """After a forward: which cache entries of this layer stay, and what replaces the rest."""
         return None
 
-    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
+    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         """Per step: the term this method adds to the plain logits.
 
         Args:
@@ -214,12 +214,12 @@ class Method(Composable):
         return 0.0
 
     @property
-    def recounts(self) -> bool:
-        """Whether a token's position in a layer follows from what `compact` left in its cache."""
+    def reindexes_positions(self) -> bool:
+        """Whether a token's position in a layer follows from what its cache still holds."""
         return False
 
     @property
-    def opens_below(self) -> float | None:
+    def gate_threshold(self) -> float | None:
         """Act only where the plain model's highest probability is under this; None is always."""
         return None
 
@@ -274,7 +274,7 @@ class Stack(Composable):
                 raise MethodError(
                     f"{first} + {second}: {first.name} stands twice; keep the one you mean"
                 )
-        for verb in ("rewrite_qk", "sink_logmass"):
+        for verb in ("shared_head", "sink_logit"):
             claim = [method for method in ordered if method.overrides(verb)]
             if len(claim) > 1:
                 raise MethodError(
@@ -285,9 +285,9 @@ class Stack(Composable):
     def methods(self) -> tuple[Method, ...]:
         return self.parts
 
-    def settled(self, view: ModelView) -> Stack:
+    def resolved_for(self, view: ModelView) -> Stack:
         """These methods with the fields that were left open filled in for a model."""
-        return Stack(tuple(method.settled(view) for method in self.parts))
+        return Stack(tuple(method.resolved_for(view) for method in self.parts))
 
     def __iter__(self) -> Iterator[Method]:
         return iter(self.parts)

@@ -53,11 +53,11 @@ if TYPE_CHECKING:
     from seesay.models.view import ModelView
 
 # Verbs that change what a picture leaves in the cache; the others act on the row that predicts.
-_PROMPT_VERBS = ("rewrite_qk", "key_scale", "sink_logmass")
+_PROMPT_VERBS = ("shared_head", "key_scale", "sink_logit")
 
 
 @dataclass
-class Cost:
+class QuestionCost:
     """What questions have cost: tokens without padding, pictures encoded anew, wall time."""
 
     questions: int = 0
@@ -83,7 +83,7 @@ class Reply(NamedTuple):
 
 
 @dataclass(eq=False)
-class Fork:
+class CachedPrefix:
     """The cached prompts of a batch, ready for other questions about their pictures.
 
     The model answers as it is now: ask outside every session for the plain model.
@@ -100,9 +100,9 @@ class Fork:
     view: ModelView
     inputs: Mapping[str, Any]
     prompts: tuple[str, ...]
-    layers: list[Prefix] | None = None
+    layers: list[CachedLayer] | None = None
     reason: str = ""
-    cost: Cost = field(default_factory=Cost)
+    cost: QuestionCost = field(default_factory=QuestionCost)
 
     @classmethod
     def of(
@@ -114,7 +114,7 @@ class Fork:
         *,
         rows: int | None = None,
         method: AnyMethod | None = None,
-    ) -> Fork:
+    ) -> CachedPrefix:
         """Fork a cache that holds these prompts, and perhaps text behind them; it is left as it is.
 
         Args:
@@ -149,7 +149,7 @@ class Fork:
     @classmethod
     def after(
         cls, session: Session, inputs: Mapping[str, Any], prompt: str | Sequence[str]
-    ) -> Fork:
+    ) -> CachedPrefix:
         """The fork of what a session has just generated; call it inside the session's block.
 
         Where the cache cannot serve, `reason` says why, and the first questions encode the
@@ -173,7 +173,7 @@ class Fork:
         prompt: str | Sequence[str],
         *,
         reason: str = "nothing was cached",
-    ) -> Fork:
+    ) -> CachedPrefix:
         """A fork without a cache: the first questions run the plain model over the prompts."""
         return cls(view, inputs, one_each(prompt, len(inputs["input_ids"])), reason=reason)
 
@@ -256,7 +256,7 @@ class Fork:
                 "questions too; ask after its block"
             )
 
-    def _read_prompts(self) -> list[Prefix]:
+    def _read_prompts(self) -> list[CachedLayer]:
         """One pass of the plain model over the prompts, pictures included."""
         view, given = self.view, dict(self.inputs)
         if not hasattr(view.model.base_model, "get_rope_index"):  # those find their own
@@ -272,7 +272,7 @@ class Fork:
 
     def _forward(
         self,
-        layers: list[Prefix],
+        layers: list[CachedLayer],
         rows: list[int],
         branches: list[list[Branch]],
         watched: Tensor | None,
@@ -332,7 +332,7 @@ def branches_of(
         questions: for each row its questions; a row may have none, and is not looked at.
 
     Raises:
-        InputError: see `Fork.replies`.
+        InputError: see `CachedPrefix.replies`.
     """
     # Pictures share most of their questions.
     tokens = functools.cache(functools.partial(_tokens, processor))
@@ -435,7 +435,7 @@ class Branch(NamedTuple):
     ids: list[int]
 
 
-class Prefix(NamedTuple):
+class CachedLayer(NamedTuple):
     """Keys and values (rows, kv_heads, columns, head_dim) of a layer's prompt columns, and how
     many columns back the layer looks (None: all)."""
 
@@ -444,7 +444,7 @@ class Prefix(NamedTuple):
     window: int | None
 
 
-class Laid(NamedTuple):
+class QuestionLayout(NamedTuple):
     """The input of one forward.
 
     Attributes:
@@ -461,7 +461,9 @@ class Laid(NamedTuple):
     tokens: int
 
 
-def lay_out(branches: Sequence[Sequence[Branch]], real: Tensor, positions: Tensor) -> Laid:
+def lay_out(
+    branches: Sequence[Sequence[Branch]], real: Tensor, positions: Tensor
+) -> QuestionLayout:
     """Questions as tensors.
 
     Args:
@@ -485,11 +487,11 @@ def lay_out(branches: Sequence[Sequence[Branch]], real: Tensor, positions: Tenso
             own[row, slot, -len(tokens) :] = True
             shared[row, slot] = real[row] & (torch.arange(columns) < column)
     ends = torch.arange(1, slots + 1) * width - 1
-    return Laid(ids.flatten(1), at.flatten(1), _mask(shared, own), ends, int(own.sum()))
+    return QuestionLayout(ids.flatten(1), at.flatten(1), _mask(shared, own), ends, int(own.sum()))
 
 
 def _mask(shared: Tensor, own: Tensor) -> Tensor:
-    """`Laid.mask`.
+    """`QuestionLayout.mask`.
 
     Args:
         shared: (rows, slots, columns) bool, the part of the prompt that a question shares.
@@ -509,7 +511,7 @@ def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return closed.masked_fill(~mask, torch.finfo(dtype).min)
 
 
-def prefix_of(layer: Any, rows: slice, columns: int) -> Prefix:
+def prefix_of(layer: Any, rows: slice, columns: int) -> CachedLayer:
     """A cache layer's entries of the prompt, as views where the cache will not write over them.
 
     Raises:
@@ -533,10 +535,10 @@ def prefix_of(layer: Any, rows: slice, columns: int) -> Prefix:
     keys, values = layer.keys[rows, :, :columns], layer.values[rows, :, :columns]
     if type(layer) is StaticLayer:  # the next generation may fill the same memory
         keys, values = keys.clone(), values.clone()
-    return Prefix(keys, values, window)
+    return CachedLayer(keys, values, window)
 
 
-def refuse_far(layers: Sequence[Prefix], position: int) -> None:
+def refuse_far(layers: Sequence[CachedLayer], position: int) -> None:
     """Raise EngineError if a layer no longer looks back to the prompt's beginning at `position`."""
     windows = [layer.window for layer in layers if layer.window is not None]
     if windows and position >= min(windows):
@@ -546,7 +548,7 @@ def refuse_far(layers: Sequence[Prefix], position: int) -> None:
         )
 
 
-def cache_of(layers: Sequence[Prefix], rows: Sequence[int], columns: int) -> DynamicCache:
+def cache_of(layers: Sequence[CachedLayer], rows: Sequence[int], columns: int) -> DynamicCache:
     """A cache of the first columns of some rows; what it grows by is its own.
 
     The mask comes with the forward, so a layer with a sliding window needs no kind of its own.

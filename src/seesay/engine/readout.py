@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.engine.deep import Deep, neighbours
+from seesay.engine.deep import HiddenStates, neighbours
 from seesay.engine.method import Stack
-from seesay.engine.state import ImageColumns, Run
+from seesay.engine.state import GenerationState, ImageColumns
 from seesay.errors import EngineError, InputError
 from seesay.models.compat import broken
 from seesay.models.view import ModelView
@@ -87,7 +87,7 @@ def middle_layers(layers: int) -> range:
 
 
 @dataclass
-class Step:
+class DecodingStep:
     """Values of the rows that predicted.
 
     Attributes:
@@ -169,14 +169,14 @@ class Readout:
         ends: list[int],
         *,
         prompt: int = 0,
-        deep: Deep | None = None,
+        deep: HiddenStates | None = None,
         rows: int = 1,
     ) -> None:
         self.deep, self.rows = deep, rows
         self._shape, self._prompt = (layers, heads), prompt
         self._middle = middle_layers(layers)
         self._ends = torch.tensor(ends, dtype=torch.long)
-        self._steps: list[Step] = []
+        self._steps: list[DecodingStep] = []
         self._batch = 0
         self._seen: dict[int, Tensor] = {}
         self._first_look: dict[int, Tensor] = {}
@@ -271,7 +271,9 @@ class Readout:
             parts = [divergence(own, self._newest(other).log_softmax(-1)) for other in others]
             values["disagreement"] = torch.stack(parts).mean(0)
         ends = self._ends.to(own.device)
-        self._steps.append(Step(values, own, final, torch.stack([own[:, ends], final[:, ends]], 1)))
+        self._steps.append(
+            DecodingStep(values, own, final, torch.stack([own[:, ends], final[:, ends]], 1))
+        )
 
     def take_beams(self, beams: Tensor) -> None:
         """Beam search moved rows: row i goes on from row ``beams[i]``."""
@@ -329,7 +331,9 @@ class Readout:
         """The rows that predict, (rows, vocabulary) float32."""
         return (logits[:, -1] if self.rows == 1 else logits[0, -self.rows :]).float()
 
-    def _at(self, t: int, count: int, beam_indices: Tensor | None) -> tuple[Step | None, Tensor]:
+    def _at(
+        self, t: int, count: int, beam_indices: Tensor | None
+    ) -> tuple[DecodingStep | None, Tensor]:
         """The step that predicted token t, and the row of each sequence in it."""
         if self.rows > 1:  # one step for the whole text
             step = self._steps[0] if self._steps and t < self.rows else None
@@ -400,7 +404,7 @@ class Readout:
 
 
 def generate(
-    run: Run, generate: Callable[..., Any], inputs: Mapping[str, Any], *, deep: bool
+    run: GenerationState, generate: Callable[..., Any], inputs: Mapping[str, Any], *, deep: bool
 ) -> tuple[Any, Record]:
     """What `generate(**inputs)` returns, and its record.
 
@@ -418,7 +422,9 @@ def generate(
     return output if wants_dict else output.sequences, record
 
 
-def read(run: Run, stack: Stack, inputs: Mapping[str, Any], tokens: Tensor, deep: bool) -> Record:
+def read(
+    run: GenerationState, stack: Stack, inputs: Mapping[str, Any], tokens: Tensor, deep: bool
+) -> Record:
     """A given text's record; see `Session.read`."""
     _refuse_unreadable(stack, inputs, tokens, run.view)
     run.readout = _new_readout(run, inputs, deep=deep, rows=len(tokens))
@@ -426,7 +432,9 @@ def read(run: Run, stack: Stack, inputs: Mapping[str, Any], tokens: Tensor, deep
     return run.readout.record(tokens[None])
 
 
-def _new_readout(run: Run, inputs: Mapping[str, Any], *, deep: bool, rows: int = 1) -> Readout:
+def _new_readout(
+    run: GenerationState, inputs: Mapping[str, Any], *, deep: bool, rows: int = 1
+) -> Readout:
     """An empty readout that knows which tokens end a text under these generation settings.
 
     Args:
@@ -438,7 +446,7 @@ def _new_readout(run: Run, inputs: Mapping[str, Any], *, deep: bool, rows: int =
     config = inputs.get("generation_config") or view.generation_config
     ends = inputs.get("eos_token_id", config.eos_token_id)
     ids = [] if ends is None else torch.as_tensor(ends).flatten().tolist()
-    depths = Deep(view, neighbours(view, inputs, run.prompt)) if deep else None
+    depths = HiddenStates(view, neighbours(view, inputs, run.prompt)) if deep else None
     shape = view.n_layers, view.n_heads
     return Readout(*shape, ids, prompt=run.length, deep=depths, rows=rows)
 

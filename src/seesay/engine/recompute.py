@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seesay.engine.method import ATTENTION_VERBS, Method, Stack
-from seesay.engine.state import Run
+from seesay.engine.state import GenerationState
 from seesay.errors import EngineError
 from seesay.models.compat import DynamicLayer
 
@@ -38,19 +38,19 @@ def gated_in_layers(stack: Stack) -> Method | None:
     gated = [
         m
         for m in stack.parts
-        if m.active and m.opens_below is not None and any(map(m.overrides, ATTENTION_VERBS))
+        if m.active and m.gate_threshold is not None and any(map(m.overrides, ATTENTION_VERBS))
     ]
     if len(gated) > 1:
         raise EngineError(
             f"{' and '.join(map(repr, gated))} would each compute a step again; gate one of them"
         )
-    if gated and gated[0].overrides("compact"):
+    if gated and gated[0].overrides("prune_cache"):
         raise EngineError(f"{gated[0]} shortens the cache, which a gate could not take back")
     return gated[0] if gated else None
 
 
 def look_again(
-    output: Any, run: Run, below: float, queries: int, forward: Callable[[], Any]
+    output: Any, run: GenerationState, below: float, queries: int, forward: Callable[[], Any]
 ) -> Any:
     """Compute the step at hand again and keep that outcome in the rows that are in doubt.
 

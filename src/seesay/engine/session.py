@@ -1,8 +1,8 @@
 """A session: methods at work on a model, from ``with`` to the end of its block.
 
-It installs what the methods' verbs need and nothing else, makes one `Run` per generation, and puts
-everything back on exit, also after an exception. Nothing outside the one model is touched but two
-lookup tables of transformers, which get one entry each for the session's lifetime.
+It installs what the methods' verbs need and nothing else, makes a `GenerationState` for each
+generation, and puts everything back on exit, also after an exception. Nothing outside the one model
+is touched but two lookup tables of transformers, which get one entry each while it is open.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from seesay.engine import contrastive, embeddings, readout, recompute, state
 from seesay.engine.attention import Call, attend, original_kernel, plan_layers, shadowed, switched
 from seesay.engine.deep import watching
-from seesay.engine.kv_cache import compact, recounted
+from seesay.engine.kv_cache import prune, recounted
 from seesay.engine.method import Stack
 from seesay.engine.readout import Record
-from seesay.engine.state import Run
+from seesay.engine.state import GenerationState
 from seesay.errors import EngineError
 from seesay.models import compat
 from seesay.models.view import ModelView
@@ -56,10 +56,10 @@ class Session:
         compat.warn_if_untested()
         self.view = ModelView.of(model, processor, vision=image_columns is None)
         self._cache = self.view.cache_name
-        self.stack = stack = stack.settled(self.view)
+        self.stack = stack = stack.resolved_for(self.view)
         self.images = images
         self.image_columns = image_columns
-        self.run: Run | None = None
+        self.run: GenerationState | None = None
         self.record: Record | None = None
         self._readout, self._deep = bool(readout), readout == "deep"
         self._plans = plan_layers(self.view, stack, self._readout)
@@ -68,7 +68,7 @@ class Session:
         if self._gate is not None:
             others = Stack(tuple(m for m in stack.parts if m is not self._gate))
             self._sure_plans = plan_layers(self.view, others, self._readout)
-        self._compacts = {i: p.compact for i, p in self._plans.items() if p.compact}
+        self._compacts = {i: p.prune_cache for i, p in self._plans.items() if p.prune_cache}
         self._undo = ExitStack()
         self._looking_again = self._generating = False
         self._reached = False  # whether a layer of the plan ran in the forward at hand
@@ -154,7 +154,7 @@ class Session:
         return self.record
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def suspended(self) -> Iterator[None]:
         """The plain model inside the block, for a question in the middle of a generation, which
         goes on behind it as if nothing had been asked."""
         model, own = self.view.model, (self.run, self._preparing)
@@ -166,16 +166,16 @@ class Session:
             _OPEN[model] = self
             self.run, self._preparing = own
 
-    def _current(self) -> Run | None:
+    def _current(self) -> GenerationState | None:
         return None if self._preparing else self.run
 
-    def _begin(self, inputs: Mapping[str, Any], cache: Any) -> Run:
+    def _begin(self, inputs: Mapping[str, Any], cache: Any) -> GenerationState:
         """Make the run of a generation or of a bare forward; go on with it if it knows `cache`."""
         past = _length(cache)
         if not past:
             self._preparing = True
             try:
-                self.run = state.new_run(
+                self.run = state.prepare(
                     self.view, self.stack, inputs, self.images, self.image_columns
                 )
             finally:
@@ -247,19 +247,19 @@ class Session:
             output = self._look_again(model, kwargs, output)
         plain, *others = output.logits.split(run.rows)
         folded = plain
-        if any(m.active and m.overrides("fold") for m in self.stack.parts):
+        if any(m.active and m.overrides("logits_term") for m in self.stack.parts):
             output.logits = folded = contrastive.folded(output.logits, self.stack, run)
             contrastive.narrow(output, run.rows)
         if run.readout is not None and run.seen >= run.length:
             run.readout.take_logits(plain, folded, run.acted, others)
         if self._compacts and run.cache is not None:
-            compact(self._compacts, run)
+            prune(self._compacts, run)
         return output
 
     def _look_again(self, model: nn.Module, kwargs: dict[str, Any], output: Any) -> Any:
         """The step once more with the gated method, in the rows that are in doubt."""
         run, method = self.run, self._gate
-        if run is None or method is None or method.opens_below is None:
+        if run is None or method is None or method.gate_threshold is None:
             return output
 
         def forward() -> Any:
@@ -271,7 +271,7 @@ class Session:
 
         ids = kwargs.get("input_ids")
         queries = (kwargs["inputs_embeds"] if ids is None else ids).shape[1]
-        return recompute.look_again(output, run, method.opens_below, queries, forward)
+        return recompute.look_again(output, run, method.gate_threshold, queries, forward)
 
     def _attend(
         self,

@@ -1,7 +1,7 @@
 """One generation: everything that changes while a model runs under methods.
 
-A `Run` is made anew for every generation and thrown away after it, so nothing can leak from one
-image to the next. Methods keep what they need during a run in `Run.state`.
+A `GenerationState` is made anew for every generation and thrown away after it, so nothing can leak
+from one image to the next. Methods keep what they need during it in `GenerationState.state`.
 
 How a run starts: image columns found, second images prepared and encoded; later turns.
 """
@@ -45,26 +45,26 @@ class Prompt:
     columns: Tensor
     images: list[Any] | None = None
 
-    def pictures(self) -> list[PromptPicture]:
+    def pictures(self) -> list[PromptImage]:
         """The pictures of all prompts, in order of appearance, as the model saw them.
 
         Raises:
             ModelError: a family whose patch order is not known (see `patches`).
         """
         rows, columns = self.columns.nonzero(as_tuple=True)
-        found: list[PromptPicture] = []
+        found: list[PromptImage] = []
         start = 0
         for tiles in patch_layout.split(self.view, self.inputs):
             stop = start + patch_layout.run_length(self.view, tiles)
             row = int(rows[start])
             index = found[-1].index + 1 if found and found[-1].row == row else 0
-            found.append(PromptPicture(row, index, columns[start:stop], tiles))
+            found.append(PromptImage(row, index, columns[start:stop], tiles))
             start = stop
         return found
 
 
 @dataclass(frozen=True, eq=False)
-class PromptPicture:
+class PromptImage:
     """One picture of a prompt.
 
     Attributes:
@@ -130,7 +130,7 @@ class ImageColumns:
 
 
 @dataclass
-class Run:
+class GenerationState:
     """The state of one generation.
 
     Attributes:
@@ -172,22 +172,22 @@ class Run:
 
 
 # Verbs whose row is the newest one; the others treat every row alike.
-_NEWEST_ROW_VERBS = ("score_bias", "compact", "fold")
+_NEWEST_ROW_VERBS = ("score_bias", "prune_cache", "logits_term")
 # Verbs whose effect on the prompt lasts through the cache, or which act on the cache itself.
-_CACHE_VERBS = ("rewrite_qk", "compact")
+_CACHE_VERBS = ("shared_head", "prune_cache")
 
 
 # Verbs that mean nothing without image columns.
-_IMAGE_VERBS = ("score_bias", "rewrite_qk")
+_IMAGE_VERBS = ("score_bias", "shared_head")
 
 
-def new_run(
+def prepare(
     view: ModelView,
     stack: Stack,
     inputs: Mapping[str, Any],
     images: list[Any] | None = None,
     image_columns: Tensor | None = None,
-) -> Run:
+) -> GenerationState:
     """A run for these inputs of generate or forward.
 
     Args:
@@ -213,10 +213,10 @@ def new_run(
             f"{type(view.model).__name__} hands its language model embeddings, which transformers "
             "cannot read in chunks; generate without prefill_chunk_size"
         )
-    run = Run(view, ImageColumns.of(mask), mask.shape[1])
+    run = GenerationState(view, ImageColumns.of(mask), mask.shape[1])
     prompt = Prompt(view, inputs, mask, images)
     for method in stack.parts:
-        given = method.prepare(prompt) if brings_stream(method) else None
+        given = method.second_input(prompt) if brings_stream(method) else None
         if given is None:
             continue
         if inputs.get("prefill_chunk_size"):
@@ -237,7 +237,9 @@ def new_run(
     return run
 
 
-def next_turn(run: Run, stack: Stack, inputs: Mapping[str, Any], past: int) -> Run:
+def next_turn(
+    run: GenerationState, stack: Stack, inputs: Mapping[str, Any], past: int
+) -> GenerationState:
     """The run of an earlier turn, ready for more: its cache, streams and image columns go on.
 
     Args:
@@ -288,7 +290,7 @@ def refuse_unfit(stack: Stack, inputs: Mapping[str, Any], readout: bool) -> None
 
 def one_by_one(method: AnyMethod) -> bool:
     """Whether a batch would be answered otherwise than its pictures singly."""
-    return any("batch" in part.refuses or "batch" in part.stands_aside for part in method.methods)
+    return any("batch" in part.refuses or "batch" in part.inactive_in for part in method.methods)
 
 
 def called_alone(view: ModelView) -> EngineError:
@@ -308,7 +310,7 @@ def named(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[st
 
 def brings_stream(method: Method) -> bool:
     """Whether `method` may ask for a second stream."""
-    return method.active and method.overrides("prepare")
+    return method.active and method.overrides("second_input")
 
 
 def _image_columns(view: ModelView, inputs: Mapping[str, Any]) -> Tensor:

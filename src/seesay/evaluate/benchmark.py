@@ -41,7 +41,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Said:
+class NamedObject:
     """An object word of an answer, with what the caption's own pass says about it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Answer:
     tokens: int = 0
     seconds: float = 0.0
     ended: bool = True
-    mentions: tuple[Said, ...] = ()
+    mentions: tuple[NamedObject, ...] = ()
     yes: float | None = None
     error: str | None = None
 

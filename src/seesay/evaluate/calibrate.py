@@ -19,7 +19,7 @@ from seesay.grounding import Calibration, Vocabulary
 from seesay.models.compat import versions
 from seesay.options import OnToken
 from seesay.pictures import Picture, open_picture
-from seesay.response import Seen
+from seesay.response import Response
 from seesay.toy.world import Split
 from seesay.vlm import PROMPT, VLM
 
@@ -154,7 +154,7 @@ def calibrate(
     )
 
 
-def cases_of(known: Known, seen: Seen) -> Iterator[Case]:
+def cases_of(known: Known, seen: Response) -> Iterator[Case]:
     """The objects that a text names, each by its first mention; one at which the text was cut is
     left out, since nothing is known of its own row."""
     names: set[str] = set()
@@ -181,7 +181,7 @@ def described(
     on_picture: OnToken | None = None,
     on_broken: OnBroken | None = None,
     **how: Any,
-) -> Iterator[tuple[Known, Seen]]:
+) -> Iterator[tuple[Known, Response]]:
     """Each picture with its description, batch by batch.
 
     Args:

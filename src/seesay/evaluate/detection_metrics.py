@@ -26,7 +26,7 @@ FEWEST_IN_BIN = 5
 _WEIGHTS_AT_ONCE = 2_000_000
 
 
-class Step(NamedTuple):
+class ReliabilityBin(NamedTuple):
     """A step of a reliability curve.
 
     Attributes:
@@ -81,12 +81,14 @@ def calibration_error(
     return estimate(miscalibration(probability, positive, bins), clusters, resamples=resamples)
 
 
-def reliability(probability: ArrayLike, positive: ArrayLike, bins: int = 10) -> list[Step]:
+def reliability(
+    probability: ArrayLike, positive: ArrayLike, bins: int = 10
+) -> list[ReliabilityBin]:
     """The reliability curve over equally wide bins, empty ones left out."""
     values, truth = _items(probability, positive)
     place = _bins(values, bins)
     return [
-        Step(int(inside.sum()), float(values[inside].mean()), float(truth[inside].mean()))
+        ReliabilityBin(int(inside.sum()), float(values[inside].mean()), float(truth[inside].mean()))
         for inside in (place == k for k in np.unique(place))
     ]
 

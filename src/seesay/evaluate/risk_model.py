@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seesay.errors import InputError
 from seesay.evaluate import detection_metrics
-from seesay.grounding.calibration import Interval, Logistic, Point, feature
+from seesay.grounding.calibration import Logistic, OperatingPoint, StoredInterval, feature
 
 Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]
@@ -141,15 +141,15 @@ def fit(
         weights=_rounded(weights),
         intercept=round(float(intercept), 6),
         threshold=_mark(risk, invented),
-        auroc=Interval(value=auroc.value, low=auroc.low, high=auroc.high),
-        error=Interval(value=error.value, low=error.low, high=error.high),
+        auroc=StoredInterval(value=auroc.value, low=auroc.low, high=auroc.high),
+        error=StoredInterval(value=error.value, low=error.low, high=error.high),
         curve=tuple((step.probability, step.share, step.items) for step in curve if step.items),
         kept=tuple(left_out(risk, invented, sum(there.values()))),
     )
     return model, risk
 
 
-def left_out(risk: Floats, invented: Truths, there: int) -> Iterator[Point]:
+def left_out(risk: Floats, invented: Truths, there: int) -> Iterator[OperatingPoint]:
     """CHAIR_I and recall by objects if those at a risk or above were left out, by risk; the last
     point, at 1, leaves out none."""
     for threshold in (*_THRESHOLDS, 1.01):
@@ -158,7 +158,7 @@ def left_out(risk: Floats, invented: Truths, there: int) -> Iterator[Point]:
         recall = (named - wrong) / max(1, there)
         precision = (named - wrong) / max(1, named)
         f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-        yield Point(
+        yield OperatingPoint(
             threshold=min(threshold, 1.0), chair_i=wrong / max(1, named), recall=recall, f1=f1
         )
 

@@ -30,15 +30,15 @@ from torch import Tensor, nn
 from seesay import options
 from seesay.engine import Method, Stack
 from seesay.engine.readout import with_text
-from seesay.engine.state import Prompt, PromptPicture, Run
+from seesay.engine.state import GenerationState, Prompt, PromptImage
 from seesay.errors import InputError, ModelError
 from seesay.explain.observation import say
-from seesay.grounding import Mention, Reading, Vocabulary, read
+from seesay.grounding import Mention, ScoredText, Vocabulary, read
 from seesay.grounding.scores import svar_layers, tokens_of
 from seesay.models.compat import versions
-from seesay.models.image_geometry import Sight, pixels, places
+from seesay.models.image_geometry import PatchGrid, pixels, places
 from seesay.models.view import ModelView
-from seesay.options import Asked
+from seesay.options import GenerationOptions
 from seesay.pictures import Opened, Picture, open_picture
 from seesay.render.lens_page import Crop, Lens, Viewed
 from seesay.render.method_trace import Numbers
@@ -88,7 +88,7 @@ def lens(
         raise InputError("no picture to look at; give one or several")
     chosen_layers = _layers(vlm, layers)
     _require_head(vlm, head)
-    asked = Asked.of(prompt, max_new_tokens=max_new_tokens, vocabulary=vocabulary)
+    asked = GenerationOptions.of(prompt, max_new_tokens=max_new_tokens, vocabulary=vocabulary)
     images = [one.image for one in opened]
     inputs = options.inputs_for(vlm.model, vlm.processor, images, prompt, together=True)
     columns = vlm.view.image_columns(**inputs)
@@ -124,7 +124,7 @@ def lens(
 
 
 def _viewed(
-    vlm: VLM, opened: Sequence[Opened], prompted: Sequence[PromptPicture], inside: Inside
+    vlm: VLM, opened: Sequence[Opened], prompted: Sequence[PromptImage], inside: Inside
 ) -> Iterator[Viewed]:
     """What went on at the image tokens, laid on the crops of each picture."""
     tokenizer = vlm.processor.tokenizer
@@ -139,7 +139,7 @@ def _viewed(
             reads = inside.reads[:, own][:, tile.tokens].tolist()
             crops.append(
                 Crop(
-                    sight=Sight(tile.tokens, place, pixels(vlm.view, tile)),
+                    sight=PatchGrid(tile.tokens, place, pixels(vlm.view, tile)),
                     whole=tile.whole,
                     attention=_array(inside.attention[:, :, own][:, :, tile.tokens]),
                     reads=[[[words[entry] for entry in row] for row in rows] for rows in reads],
@@ -150,7 +150,7 @@ def _viewed(
         yield Viewed(one.name, one.image, crops)
 
 
-def _protocol(vlm: VLM, opened: Sequence[Opened], asked: Asked) -> dict[str, Any]:
+def _protocol(vlm: VLM, opened: Sequence[Opened], asked: GenerationOptions) -> dict[str, Any]:
     return {
         "model": vlm.id,
         "revision": vlm.revision,
@@ -201,7 +201,7 @@ class Chosen(NamedTuple):
     mention: Mention | None
 
 
-def choose(reading: Reading, word: str | None = None, token: int | None = None) -> Chosen:
+def choose(reading: ScoredText, word: str | None = None, token: int | None = None) -> Chosen:
     """The word of a text that was asked for.
 
     Args:
@@ -232,7 +232,7 @@ def choose(reading: Reading, word: str | None = None, token: int | None = None) 
     raise InputError(f"{word!r} was not said; the words that were: {_said(reading)}")
 
 
-def _by_token(reading: Reading, token: int) -> Chosen:
+def _by_token(reading: ScoredText, token: int) -> Chosen:
     if not 0 <= token < len(reading.tokens):
         raise InputError(
             f"no token {token}: the text has {len(reading.tokens)}, the first of which is 0"
@@ -244,7 +244,7 @@ def _by_token(reading: Reading, token: int) -> Chosen:
     return Chosen(span, token, next(inside, None))
 
 
-def _by_span(reading: Reading, span: tuple[int, int]) -> Chosen:
+def _by_span(reading: ScoredText, span: tuple[int, int]) -> Chosen:
     first = tokens_of(span, [token.span for token in reading.tokens]).start
     mention = next((m for m in reading.mentions if m.span == span), None)
     return Chosen(span, first, mention)
@@ -254,7 +254,7 @@ def _of(mention: Mention) -> Chosen:
     return Chosen(mention.span, mention.token, mention)
 
 
-def _said(reading: Reading) -> str:
+def _said(reading: ScoredText) -> str:
     """The words of a text, each once."""
     words = list(dict.fromkeys(re.findall(r"\w+(?:['’-]\w+)*", reading.text.lower())))
     more = "" if len(words) <= _MOST_WORDS else f" and {len(words) - _MOST_WORDS} more"
@@ -347,7 +347,7 @@ class _Rows(Method):
     columns: Tensor
     seen: dict[int, Tensor] = field(default_factory=dict)
 
-    def compact(self, layer: int, run: Run) -> None:
+    def prune_cache(self, layer: int, run: GenerationState) -> None:
         weights = run.last_rows[layer].weights[0]  # (heads, columns)
         self.seen[layer] = weights[:, self.columns.to(weights.device)].float().cpu()
 

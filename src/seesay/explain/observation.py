@@ -21,30 +21,30 @@ from seesay import options
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.attention import Call, block_mask, masked, scores_of
 from seesay.engine.kv_cache import CompactedLayer
-from seesay.engine.state import Prompt, Run
+from seesay.engine.state import GenerationState, Prompt
 from seesay.errors import EngineError
-from seesay.options import Asked
-from seesay.render.method_trace import Cache
+from seesay.options import GenerationOptions
+from seesay.render.method_trace import CacheContents
 from seesay.vlm import VLM
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class Generation:
     """One generation: its record, the logits (vocabulary,) that each token was chosen from, and
     what its cache held at the end."""
 
     record: Record
     logits: Sequence[Tensor]
-    cache: Cache
+    cache: CacheContents
 
 
 def say(
     vlm: VLM,
     method: AnyMethod,
     inputs: Mapping[str, Any],
-    asked: Asked,
+    asked: GenerationOptions,
     tokens: Tensor | None = None,
-) -> Said:
+) -> Generation:
     """Generate under `method`, or make it say `tokens`."""
     how = asked.arguments()
     if tokens is not None:
@@ -56,7 +56,7 @@ def say(
         if session.record is None or session.run is None:
             raise EngineError(f"{method}: the session recorded nothing; please report this")
         cache = _held(session.run.cache, session.run.prompt.mask[0].tolist())
-    return Said(session.record, [step[0].float().cpu() for step in output.logits], cache)
+    return Generation(session.record, [step[0].float().cpu() for step in output.logits], cache)
 
 
 class _Say(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped here
@@ -108,7 +108,7 @@ class Look(Method):
 
     notes: Notes
 
-    def compact(self, layer: int, run: Run) -> None:
+    def prune_cache(self, layer: int, run: GenerationState) -> None:
         weights = run.last_rows[layer].weights[0]  # (heads, entries)
         step = run.seen - run.length
         self.notes.gaze.setdefault(step, {})[layer] = _logical(weights, layer, run).mean(0)
@@ -141,7 +141,7 @@ def _take_stream(notes: Notes, name: str, outcome: Any, prompt: Prompt) -> None:
 
 
 def _take_fold(
-    notes: Notes, name: str, outcome: Any, plain: Tensor, own: Tensor | None, run: Run
+    notes: Notes, name: str, outcome: Any, plain: Tensor, own: Tensor | None, run: GenerationState
 ) -> None:
     step = run.seen - run.length
     notes.first[step] = plain[0, -1].float().cpu()
@@ -187,15 +187,15 @@ def _take_factors(notes: Notes, name: str, outcome: Any, call: Call) -> None:
 
 
 _TAKERS: dict[str, Callable[..., None]] = {
-    "prepare": _take_stream,
-    "fold": _take_fold,
-    "sink_logmass": _take_sink,
-    "rewrite_qk": _take_shared,
+    "second_input": _take_stream,
+    "logits_term": _take_fold,
+    "sink_logit": _take_sink,
+    "shared_head": _take_shared,
     "key_scale": _take_factors,
 }
 
 
-def _held(cache: Any, image: list[bool]) -> Cache:
+def _held(cache: Any, image: list[bool]) -> CacheContents:
     """What is left in each layer of a cache.
 
     Args:
@@ -214,10 +214,10 @@ def _held(cache: Any, image: list[bool]) -> Cache:
         merged.append(entries)
     prompt = ["image" if one else "prompt" for one in image]
     kinds = (prompt + ["generated"] * columns)[:columns]
-    return Cache(tuple(kinds), np.stack(kept), np.array(merged))
+    return CacheContents(tuple(kinds), np.stack(kept), np.array(merged))
 
 
-def _logical(values: Tensor, layer: int, run: Run, missing: float = 0.0) -> Tensor:
+def _logical(values: Tensor, layer: int, run: GenerationState, missing: float = 0.0) -> Tensor:
     """Values of a cache layer's entries, laid on the columns of the text so far.
 
     Args:

@@ -20,18 +20,18 @@ from seesay import options, pipeline
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.method import ATTENTION_VERBS
 from seesay.errors import MethodError, ModelError
-from seesay.explain.observation import Notes, Said, say, watched
-from seesay.grounding import Reading, read
+from seesay.explain.observation import Generation, Notes, say, watched
+from seesay.grounding import ScoredText, read
 from seesay.grounding.scores import svar_layers
 from seesay.models import patch_layout
 from seesay.models.image_geometry import pixels
 from seesay.models.patch_layout import Tile
-from seesay.options import Asked
+from seesay.options import GenerationOptions
 from seesay.pictures import Picture, open_picture
 from seesay.render.account import Account, Panel
 from seesay.render.method_trace import (
+    AttentionChange,
     Gated,
-    Gaze,
     Keys,
     Moment,
     Numbers,
@@ -46,7 +46,7 @@ from seesay.verification import steps_of
 from seesay.vlm import PROMPT, VLM
 
 MAX_NEW_TOKENS = 96
-_VERBS = ("prepare", *ATTENTION_VERBS, "compact", "fold")
+_VERBS = ("second_input", *ATTENTION_VERBS, "prune_cache", "logits_term")
 _TOP, _MOST_TOKENS = 5, 7
 _NO_CHANGE = "the very same picture: not one pixel differs"
 
@@ -75,7 +75,7 @@ def trace(
         InputError, EngineError, ModelError: as `VLM.describe`.
     """
     opened = open_picture(picture)
-    asked = Asked.of(prompt, method=method, max_new_tokens=max_new_tokens)
+    asked = GenerationOptions.of(prompt, method=method, max_new_tokens=max_new_tokens)
     if asked.plain:
         raise MethodError("plain changes nothing, so there is nothing to show; name a method")
     inputs = options.inputs_for(vlm.model, vlm.processor, [opened.image], prompt)
@@ -95,7 +95,7 @@ def trace(
     readings = [read(said.record, 0, **how) for said in (plain, changed)]
     accounts = [Account(label, reading.text, reading.mentions, ended=reading.ended)
                 for label, reading in zip(("plain", name), readings, strict=True)]  # fmt: skip
-    case = _Case(vlm, inputs, steps.settled(vlm.view), notes, plain, forced)
+    case = _Case(vlm, inputs, steps.resolved_for(vlm.view), notes, plain, forced)
     moment, revised = case.moment(readings[0], changed.record), None
     if steps.methods != asked.method.methods:
         revised = pipeline.answer(vlm, [opened], asked)[0]
@@ -105,7 +105,7 @@ def trace(
             moment = Moment(failed[0].token, failed[0].word, failed[0].span, parting=True)
     return Trace(
         method=name,
-        parts=tuple(_part(part.settled(vlm.view)) for part in asked.method.methods),
+        parts=tuple(_part(part.resolved_for(vlm.view)) for part in asked.method.methods),
         model=vlm.id,
         panel=Panel(
             title=opened.name,
@@ -118,11 +118,11 @@ def trace(
         moment=moment,
         odds=case.odds(moment) if steps.parts else None,
         gaze=case.gaze(moment) if case.overrides(*ATTENTION_VERBS) else None,
-        sink=case.sink(moment) if case.overrides("sink_logmass") else None,
+        sink=case.sink(moment) if case.overrides("sink_logit") else None,
         shared=case.shared(),
         keys=case.keys(moment),
         streams=case.streams(),
-        cache=forced.cache if case.overrides("compact") else None,
+        cache=forced.cache if case.overrides("prune_cache") else None,
         gated=_gated(case.method, changed.record, readings[1]),
         withheld=None if revised is None else revised.withheld,
     )
@@ -136,14 +136,14 @@ class _Case:
     inputs: Mapping[str, Any]
     method: Stack
     notes: Notes
-    plain: Said
-    forced: Said
+    plain: Generation
+    forced: Generation
 
     def overrides(self, *verbs: str) -> bool:
         """Whether any method overrides any of `verbs`."""
         return any(part.active and any(map(part.overrides, verbs)) for part in self.method)
 
-    def moment(self, reading: Reading, changed: Record) -> Moment:
+    def moment(self, reading: ScoredText, changed: Record) -> Moment:
         """Where to look; see `trace`."""
         own, other = self.plain.record.tokens[0].tolist(), changed.tokens[0].tolist()
         pairs = enumerate(zip(own, other, strict=False))
@@ -154,7 +154,7 @@ class _Case:
             places = [
                 Moment(k, self.token(own[k]), span, k == part) for k, span in enumerate(spans)
             ]
-        change = self._gaze_change() if self.overrides(*ATTENTION_VERBS, "compact") else None
+        change = self._gaze_change() if self.overrides(*ATTENTION_VERBS, "prune_cache") else None
         if change is None:
             odds = [said.record.logprob[0].exp() for said in (self.plain, self.forced)]
             change = (odds[1] - odds[0]).abs()
@@ -166,10 +166,10 @@ class _Case:
         word = tokenizer.decode([token], skip_special_tokens=True).strip()
         return str(word or tokenizer.convert_ids_to_tokens(token))
 
-    def gaze(self, moment: Moment) -> Gaze:
+    def gaze(self, moment: Moment) -> AttentionChange:
         plain, changed = self.plain.record, self.forced.record
         acting = [part for part in self.method if part.active and _on_attention(part)]
-        return Gaze(
+        return AttentionChange(
             plain=self._on_grid(plain.image_attention[0, moment.token]),
             changed=self._on_grid(self._looked()[moment.token]),
             plain_var=_array(plain.var[0, moment.token].mean(-1)),
@@ -216,7 +216,7 @@ class _Case:
     def odds(self, moment: Moment) -> Odds:
         step, said = moment.token, int(self.plain.record.tokens[0, moment.token])
         logits = {"plain model": self.plain.logits[step]}
-        if self.overrides("fold") and self.overrides(*ATTENTION_VERBS):
+        if self.overrides("logits_term") and self.overrides(*ATTENTION_VERBS):
             logits["attention changed"] = self.notes.first[step]
         for name, own in self.notes.own.items():
             label = "second run" if len(self.notes.own) == 1 else f"second run ({name})"
@@ -278,11 +278,11 @@ def _part(method: Method) -> Part:
     return Part(repr(method), method.summary, method.paper, verbs)
 
 
-def _gated(method: Stack, record: Record, reading: Reading) -> Gated | None:
+def _gated(method: Stack, record: Record, reading: ScoredText) -> Gated | None:
     if record.acted is None:
         return None
     acted = [token.span for k, token in enumerate(reading.tokens) if record.acted[0, k] == 1]
-    below = max(part.opens_below or 0.0 for part in method)
+    below = max(part.gate_threshold or 0.0 for part in method)
     return Gated(tuple(acted), len(reading.tokens), below)
 
 

@@ -3,7 +3,7 @@ doubt them (`risk`)."""
 
 from seesay.grounding.calibration import Calibration
 from seesay.grounding.risk import Mention
-from seesay.grounding.scored_text import Reading, Token, read
+from seesay.grounding.scored_text import ScoredText, Token, read
 from seesay.grounding.vocabulary import Vocabulary, Word
 
-__all__ = ["Calibration", "Mention", "Reading", "Token", "Vocabulary", "Word", "read"]
+__all__ = ["Calibration", "Mention", "ScoredText", "Token", "Vocabulary", "Word", "read"]

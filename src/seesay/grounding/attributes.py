@@ -16,8 +16,8 @@ from seesay import toy
 from seesay.grounding import questions
 from seesay.grounding.clauses import sentences
 from seesay.grounding.clauses.phrases import joined, tag_at
-from seesay.grounding.clauses.tokens import Token, is_adjective, tokenize
-from seesay.grounding.forced_choice import Inquiry, shares
+from seesay.grounding.clauses.tokens import WordToken, is_adjective, tokenize
+from seesay.grounding.forced_choice import ForcedChoice, shares
 
 if TYPE_CHECKING:
     from seesay.grounding.risk import Mention
@@ -58,7 +58,7 @@ class Detail:
         }
 
 
-Form = Callable[[str, Detail], Inquiry]
+Form = Callable[[str, Detail], ForcedChoice]
 """An object's class and what is said of it → how a model is asked about that."""
 
 
@@ -76,25 +76,25 @@ def found(text: str, mentions: Sequence[Mention], kinds: Sequence[Kind]) -> Iter
         yield replace(mention, details=tuple(d for d in reversed(said) if d.kind in kinds))
 
 
-def by_yes_and_no(name: str, detail: Detail) -> Inquiry:
+def by_yes_and_no(name: str, detail: Detail) -> ForcedChoice:
     """ "Is the fork red?", "Are there two forks in the image?" """
     if detail.kind == "count":
-        return Inquiry(questions.count(name, questions.NUMBERS.index(detail.value) + 1))
-    return Inquiry(questions.attribute(name, detail.value, many=detail.many))
+        return ForcedChoice(questions.count(name, questions.NUMBERS.index(detail.value) + 1))
+    return ForcedChoice(questions.attribute(name, detail.value, many=detail.many))
 
 
-def by_going_on(name: str, detail: Detail) -> Inquiry:
+def by_going_on(name: str, detail: Detail) -> ForcedChoice:
     """How the bundled model is asked: by what it says behind "Yes, there"."""
     asked = toy.question(name)
     if detail.kind == "count":
-        return Inquiry(asked, *toy.affirmed_count(detail.many))
-    return Inquiry(asked, *toy.affirmed_color(detail.value, detail.many))
+        return ForcedChoice(asked, *toy.affirmed_count(detail.many))
+    return ForcedChoice(asked, *toy.affirmed_color(detail.value, detail.many))
 
 
 # ---- finding -------------------------------------------------------------------------------------
 
 
-def _before(tokens: list[Token], span: tuple[int, int]) -> Iterator[Detail]:
+def _before(tokens: list[WordToken], span: tuple[int, int]) -> Iterator[Detail]:
     """What stands before the word at `span` and belongs to it, from right to left."""
     at = next(k for k, token in enumerate(tokens) if token.end > span[0])
     behind = next((k for k, token in enumerate(tokens) if token.start >= span[1]), len(tokens))
@@ -132,7 +132,7 @@ _NUMBERS: Final = {
 
 
 @dataclass(frozen=True)
-class DetailExam:
+class AttributeQualification:
     """How a model tells right from wrong details of drawn scenes.
 
     Attributes:
@@ -159,7 +159,7 @@ class DetailExam:
 
 def examine(
     view: ModelView, encode: Encode, kind: Kind, form: Form, *, pictures: int = 32
-) -> DetailExam:
+) -> AttributeQualification:
     """Examine a model on drawn scenes: a thing's own colour against another, or a count that holds
     against the same claim about a scene where it does not.
 
@@ -171,11 +171,11 @@ def examine(
     Raises:
         EngineError, ModelError: see `exam.can_answer`.
     """
-    from seesay.engine.prefix import Fork
+    from seesay.engine.prefix import CachedPrefix
 
     sheet = _colors(pictures) if kind == "attribute" else _counts(pictures)
     scenes = [scene for scene, _ in sheet]
-    fork = Fork.fresh(view, encode([scene.image for scene in scenes], _PROMPT), _PROMPT)
+    fork = CachedPrefix.fresh(view, encode([scene.image for scene in scenes], _PROMPT), _PROMPT)
     asked = [[form(name, detail) for name, detail in claims] for _, claims in sheet]
     answers = shares(fork, asked)
     if kind == "attribute":
@@ -185,7 +185,7 @@ def examine(
             (true[0], false[0]) for true, false in zip(answers[::2], answers[1::2], strict=True)
         ]
     won = sum((right > wrong) + 0.5 * (right == wrong) for right, wrong in pairs)
-    return DetailExam(kind, won / len(pairs), len(pairs))
+    return AttributeQualification(kind, won / len(pairs), len(pairs))
 
 
 _PROMPT: Final = "Describe the image."

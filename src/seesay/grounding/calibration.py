@@ -24,7 +24,7 @@ CALIBRATION_FILE = "seesay-calibration.json"
 SCHEMA: Literal["seesay.calibration/1"] = "seesay.calibration/1"
 
 
-class Interval(BaseModel):
+class StoredInterval(BaseModel):
     """A figure and its 95 % interval."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +37,7 @@ class Interval(BaseModel):
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-class Point(BaseModel):
+class OperatingPoint(BaseModel):
     """What leaving out words of at least `threshold` risk would do; shares of one. At a threshold
     of 1 nothing is left out."""
 
@@ -58,7 +58,7 @@ class Logistic(BaseModel):
     `threshold`: words at this risk or above are marked: where F1 of finding invented words peaks.
     `auroc`, `error` (expected calibration error) and the curve (`mean risk`, `share invented`,
     `words` in each tenth) were measured on pictures that the weights had not seen. `kept`: for
-    thresholds on the risk, what leaving out marked words would do: see `Point`.
+    thresholds on the risk, what leaving out marked words would do: see `OperatingPoint`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,10 +69,10 @@ class Logistic(BaseModel):
     weights: tuple[float, ...]
     intercept: float
     threshold: float = Field(ge=0, le=1)
-    auroc: Interval
-    error: Interval
+    auroc: StoredInterval
+    error: StoredInterval
     curve: tuple[tuple[float, float, int], ...]
-    kept: tuple[Point, ...]
+    kept: tuple[OperatingPoint, ...]
 
     @model_validator(mode="after")
     def _fits(self) -> Logistic:

@@ -14,12 +14,12 @@ from seesay.grounding.self_check import ask
 from seesay.models.processors import answer_lead, chat_prompt
 
 if TYPE_CHECKING:
-    from seesay.engine.prefix import Fork
+    from seesay.engine.prefix import CachedPrefix
 
 Ids: TypeAlias = tuple[int, ...]
 
 
-class Inquiry(NamedTuple):
+class ForcedChoice(NamedTuple):
     """A question, and what is looked for in the answer.
 
     Attributes:
@@ -35,7 +35,7 @@ class Inquiry(NamedTuple):
     instead: tuple[str, ...] = ()
 
 
-def shares(fork: Fork, inquiries: Sequence[Sequence[Inquiry]]) -> list[list[float]]:
+def shares(fork: CachedPrefix, inquiries: Sequence[Sequence[ForcedChoice]]) -> list[list[float]]:
     """P(said) / (P(said) + Σ P(instead)) of each inquiry, or P(yes) / (P(yes) + P(no)); 0 to 1.
 
     Args:
@@ -43,7 +43,7 @@ def shares(fork: Fork, inquiries: Sequence[Sequence[Inquiry]]) -> list[list[floa
         inquiries: for each prompt of the fork, all for yes and no or none.
 
     Raises:
-        ModelError, InputError, EngineError: see `self_check.ask` and `Fork.logits`.
+        ModelError, InputError, EngineError: see `self_check.ask` and `CachedPrefix.logits`.
     """
     if all(one.said for its in inquiries for one in its):
         return _continued(fork, inquiries)
@@ -51,7 +51,9 @@ def shares(fork: Fork, inquiries: Sequence[Sequence[Inquiry]]) -> list[list[floa
     return [[answer.p_yes for answer in its] for its in answers]
 
 
-def _continued(fork: Fork, inquiries: Sequence[Sequence[Inquiry]]) -> list[list[float]]:
+def _continued(
+    fork: CachedPrefix, inquiries: Sequence[Sequence[ForcedChoice]]
+) -> list[list[float]]:
     """By how the answers go on, every place where they part in one forward."""
     ways = [[_ways(fork.processor, one) for one in its] for its in inquiries]
     stems = [list(dict.fromkeys(s for one in its for s in _stems(one))) for its in ways]
@@ -62,7 +64,7 @@ def _continued(fork: Fork, inquiries: Sequence[Sequence[Inquiry]]) -> list[list[
     return found
 
 
-def _ways(processor: Any, inquiry: Inquiry) -> list[Ids]:
+def _ways(processor: Any, inquiry: ForcedChoice) -> list[Ids]:
     """The tokens of the prompt, the answer begun and gone on with, the claimed way first."""
     prompt, adds_special = chat_prompt(processor, inquiry.question)
     begun = f"{prompt}{answer_lead(prompt)}{inquiry.begun} "

@@ -13,12 +13,12 @@ from seesay.grounding.self_check import Encode, ask_yes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from seesay.engine.prefix import Fork
+    from seesay.engine.prefix import CachedPrefix
     from seesay.models.view import ModelView
 
 
 @dataclass(frozen=True)
-class Exam:
+class Qualification:
     """How a model answers about drawn scenes whose objects are known.
 
     Attributes:
@@ -67,7 +67,7 @@ class Exam:
         return None
 
 
-def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Exam:
+def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Qualification:
     """Examine a model on drawn scenes: can its yes and no be used?
 
     Args:
@@ -79,17 +79,17 @@ def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Exam:
         EngineError: a family whose answers from a forked cache are not those of the whole prompt.
         ModelError: a tokenizer without tokens for yes and no, or no chat template.
     """
-    from seesay.engine.prefix import PROMPT_BOUND, Fork
+    from seesay.engine.prefix import PROMPT_BOUND, CachedPrefix
 
     if view.reads_prompt:
-        return Exam(0, math.nan, math.nan, math.nan, barred=PROMPT_BOUND)
+        return Qualification(0, math.nan, math.nan, math.nan, barred=PROMPT_BOUND)
     scenes, names = zip(*_exam_sheet(pictures), strict=True)
-    fork = Fork.fresh(view, encode(scenes, _EXAM_PROMPT), _EXAM_PROMPT)
+    fork = CachedPrefix.fresh(view, encode(scenes, _EXAM_PROMPT), _EXAM_PROMPT)
     answers = ask_yes(fork, names)
     _refuse_inexact(view, encode, fork, scenes[0], presence(names[0][0]))
     pairs = [(its[there].logit, its[absent].logit) for its, (there, absent)
              in zip(answers, names, strict=True)]  # fmt: skip
-    return Exam(
+    return Qualification(
         pictures=pictures,
         pairs=sum((there > absent) + 0.5 * (there == absent) for there, absent in pairs) / pictures,
         accuracy=sum((there > 0) + (absent < 0) for there, absent in pairs) / (2 * pictures),
@@ -123,7 +123,9 @@ def _exam_sheet(pictures: int) -> list[tuple[Image, tuple[str, str]]]:
     return sheet
 
 
-def _refuse_inexact(view: ModelView, encode: Encode, fork: Fork, scene: Image, asked: str) -> None:
+def _refuse_inexact(
+    view: ModelView, encode: Encode, fork: CachedPrefix, scene: Image, asked: str
+) -> None:
     """Hold a forked answer against the answer to the whole prompt."""
     import torch
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from seesay.grounding.risk import Mention
 
 
-class Looked(NamedTuple):
+class ObjectVerdict(NamedTuple):
     """What is known of an object: what speaks against it (0 to 1, None if nothing is known), how
     much of that makes it fail, P(yes) if the model was asked after it, and whether it fails."""
 
@@ -27,7 +27,7 @@ class Looked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Withheld:
+class Removed:
     """A mention that was left out of a text.
 
     Attributes:
@@ -46,7 +46,7 @@ class Withheld:
     mention: Mention
     sentence: str
     at: int
-    looked: Looked
+    looked: ObjectVerdict
     beside: str | None = None
     forbidden: bool = False
     detail: str | None = None

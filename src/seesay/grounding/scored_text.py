@@ -29,7 +29,7 @@ class Token(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class ScoredText:
     """A generated text, its tokens up to the end-of-text token (left out), and its object words.
     `ended` is whether the model ended it, `acted` the share of its steps in which a gated method
     acted (None without a gate), `given` whether another wrote the text."""
@@ -53,7 +53,7 @@ def read(
     cells: Tensor | None = None,
     aggregate: Aggregate = "first",
     given: tuple[str, Sequence[tuple[int, int]]] | None = None,
-) -> Reading:
+) -> ScoredText:
     """Row `row` of a record as text.
 
     Args:
@@ -78,7 +78,7 @@ def read(
             firsts.append(wrote.start)
             scores.append(score_word(record, row, wrote, layers, aggregate))
     mentions = weigh(text, words, firsts, scores, calibration, given is not None)
-    return Reading(
+    return ScoredText(
         text,
         tokens,
         tuple(_looked(mention, record, row, cells) for mention in mentions),
@@ -89,11 +89,11 @@ def read(
 
 
 def checked(
-    reading: Reading,
+    reading: ScoredText,
     answers: Mapping[str, float],
     calibration: Calibration | None,
     again: Mapping[str, NDArray[np.float32] | None] | None = None,
-) -> Reading:
+) -> ScoredText:
     """The reading with `self_check` among its words' scores, weighed anew.
 
     Args:

@@ -52,7 +52,7 @@ class Place(NamedTuple):
     layers: tuple[int, int]
 
 
-class Score(NamedTuple):
+class ScoreDefinition(NamedTuple):
     """A score of one token, None where the record does not hold what it needs; and whether it is
     high that speaks for doubt."""
 
@@ -148,18 +148,18 @@ def _svar(own: bool) -> Callable[[Place], float | None]:
     return of
 
 
-SCORES: dict[str, Score] = {
-    "logprob": Score(_number("plain_logprob"), False),
-    "entropy": Score(_number("entropy"), True),
-    "svar": Score(_svar(own=False), False),
-    "svar_own": Score(_svar(own=True), False),
-    "text_attention": Score(_number("text_attention"), True),
-    "disagreement": Score(_number("disagreement"), True),
-    "confidence": Score(_number("confidence"), False),
-    "consistency": Score(_over_layers("consistency", own=True), False),
-    "grouped": Score(_over_layers("dispersion", column=0), False),
-    "scattered": Score(_over_layers("dispersion", column=1), True),
-    "token": Score(lambda place: float(place.token), True),
+SCORES: dict[str, ScoreDefinition] = {
+    "logprob": ScoreDefinition(_number("plain_logprob"), False),
+    "entropy": ScoreDefinition(_number("entropy"), True),
+    "svar": ScoreDefinition(_svar(own=False), False),
+    "svar_own": ScoreDefinition(_svar(own=True), False),
+    "text_attention": ScoreDefinition(_number("text_attention"), True),
+    "disagreement": ScoreDefinition(_number("disagreement"), True),
+    "confidence": ScoreDefinition(_number("confidence"), False),
+    "consistency": ScoreDefinition(_over_layers("consistency", own=True), False),
+    "grouped": ScoreDefinition(_over_layers("dispersion", column=0), False),
+    "scattered": ScoreDefinition(_over_layers("dispersion", column=1), True),
+    "token": ScoreDefinition(lambda place: float(place.token), True),
 }
 """Every score of a token. `position` and `self_check` belong to the word and are added to these."""
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from seesay.engine.prefix import Fork
+    from seesay.engine.prefix import CachedPrefix
 
 Encode = Callable[[Sequence["Image"], str], Mapping[str, Any]]
 """What the model takes for one prompt about each of some pictures: ``inputs_for`` of a model."""
 
 
-class Answer(NamedTuple):
+class CheckedObject(NamedTuple):
     """How a model answers a yes/no question.
 
     Attributes:
@@ -46,23 +46,23 @@ class Answer(NamedTuple):
     mass: float
     gaze: Tensor | None = None
 
-    def less(self, baseline: float, weight: float) -> Answer:
+    def less(self, baseline: float, weight: float) -> CheckedObject:
         """This answer with its habit taken off; see `corrected`."""
         logit = corrected(self.logit, baseline, weight)
         return self._replace(p_yes=_sigmoid(logit), logit=logit)
 
 
 def ask(
-    fork: Fork,
+    fork: CachedPrefix,
     questions: Sequence[Sequence[str]],
     *,
     about: Sequence[Sequence[str]] | None = None,
     at_once: int = 32,
-) -> list[list[Answer]]:
+) -> list[list[CheckedObject]]:
     """The answers to yes/no questions about a batch of pictures.
 
     Args:
-        fork: the pictures' cached prompts; `Fork.cost` tells what was spent.
+        fork: the pictures' cached prompts; `CachedPrefix.cost` tells what was spent.
         questions: for each prompt its questions.
         about: the word of each question at which it is taken where the model looks; None takes
             nothing.
@@ -70,12 +70,12 @@ def ask(
 
     Raises:
         ModelError: a tokenizer without tokens for yes and no.
-        InputError, EngineError: see `Fork.replies`.
+        InputError, EngineError: see `CachedPrefix.replies`.
     """
     import torch
 
     yes, no = yes_no_tokens(fork.processor.tokenizer)
-    answers: list[list[Answer]] = [[] for _ in questions]
+    answers: list[list[CheckedObject]] = [[] for _ in questions]
     for first in range(0, max(map(len, questions), default=0), at_once):
         part = slice(first, first + at_once)
         chunk = [its[part] for its in questions]
@@ -87,20 +87,20 @@ def ask(
             for_, against = said[:, yes].logsumexp(-1), said[:, no].logsumexp(-1)
             numbers = torch.stack([for_ - against, (for_.exp() + against.exp()).clamp(max=1)], -1)
             answers[row] += [
-                Answer(_sigmoid(odds), odds, mass, None if looks is None else looks[k])
+                CheckedObject(_sigmoid(odds), odds, mass, None if looks is None else looks[k])
                 for k, (odds, mass) in enumerate(numbers.tolist())
             ]
     return answers
 
 
 def ask_yes(
-    fork: Fork,
+    fork: CachedPrefix,
     names: Sequence[Iterable[str]],
     question: Callable[[str], str] = presence,
     *,
     gaze: bool = False,
     at_once: int = 32,
-) -> list[dict[str, Answer]]:
+) -> list[dict[str, CheckedObject]]:
     """For each picture, what the model says when asked whether each object is there.
 
     Args:
@@ -123,7 +123,7 @@ def habit(absent: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Each object's mean logit in pictures where it is not: how readily the model affirms it.
 
     Args:
-        absent: (name, `Answer.logit`) of questions about objects that are known to be absent.
+        absent: (name, `CheckedObject.logit`) of questions about objects known to be absent.
     """
     logits = defaultdict(list)
     for name, logit in absent:

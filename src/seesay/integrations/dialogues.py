@@ -18,7 +18,7 @@ from seesay import options
 from seesay.engine import AnyMethod
 from seesay.engine.state import one_by_one
 from seesay.errors import InputError, ModelError
-from seesay.options import Asked, method_of
+from seesay.options import GenerationOptions, method_of
 from seesay.vlm import VLM, load
 
 Role = Literal["system", "user", "assistant"]
@@ -58,7 +58,7 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Reply:
+class DialogueReply:
     """An answer.
 
     Attributes:
@@ -114,7 +114,7 @@ class Answering:
             pass  # refused here, once, if it does not fit
         return cls(vlm, chosen, batch_size)
 
-    def answer(self, dialogues: Sequence[Dialogue], how: Decoding) -> list[Reply]:
+    def answer(self, dialogues: Sequence[Dialogue], how: Decoding) -> list[DialogueReply]:
         """Answer each dialogue; batched, and as singly.
 
         Raises:
@@ -125,7 +125,7 @@ class Answering:
         asked = self._asked(how)
         # Nested pictures are what every processor takes; a row without any is only taken alone.
         blind = [not any(_pictures(one)) for one in dialogues]
-        replies: dict[int, Reply] = {}
+        replies: dict[int, DialogueReply] = {}
         alone = how.temperature or one_by_one(asked.method)
         size = 1 if alone else self.batch_size
         for kind in (True, False):
@@ -136,9 +136,9 @@ class Answering:
                 replies.update(zip(batch, answers, strict=True))
         return [replies[row] for row in range(len(dialogues))]
 
-    def _asked(self, how: Decoding) -> Asked:
+    def _asked(self, how: Decoding) -> GenerationOptions:
         drawn = {"temperature": how.temperature, "top_p": how.top_p, "top_k": how.top_k}
-        return Asked.of(
+        return GenerationOptions.of(
             "a dialogue has turns instead",
             method=self.method,
             max_new_tokens=how.max_new_tokens,
@@ -148,7 +148,9 @@ class Answering:
             generation={name: value for name, value in drawn.items() if how.temperature and value},
         )
 
-    def _batch(self, dialogues: Sequence[Dialogue], asked: Asked, how: Decoding) -> list[Reply]:
+    def _batch(
+        self, dialogues: Sequence[Dialogue], asked: GenerationOptions, how: Decoding
+    ) -> list[DialogueReply]:
         vlm = self.vlm
         inputs = _inputs(vlm, dialogues)
         pictures = [picture for one in dialogues for picture in _pictures(one)]
@@ -165,7 +167,7 @@ class Answering:
             text = vlm.processor.tokenizer.decode(ids[:until], skip_special_tokens=True).strip()
             places = [place for stop in how.stop if (place := text.find(stop)) >= 0]
             replies.append(
-                Reply(
+                DialogueReply(
                     text=text[: min(places)].strip() if places else text,
                     tokens=len(ids[:until]),
                     prompt_tokens=int(prompt.sum()),

@@ -41,7 +41,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from seesay.integrations.dialogues import Answering, Decoding, Dialogue, Reply
+    from seesay.integrations.dialogues import Answering, Decoding, Dialogue, DialogueReply
 
 _ARGUMENTS = ("method", "batch_size", "dtype", "device", "revision", "trust_remote_code")
 # Settings that would change the answer and that are not served; said, rather than passed over.
@@ -135,7 +135,7 @@ class SeesayAPI(ModelAPI):  # type: ignore[misc]  # inspect_ai is not there when
         """One pool of connections a model."""
         return str(self.model_name)
 
-    async def _reply(self, request: _Request) -> Reply:
+    async def _reply(self, request: _Request) -> DialogueReply:
         """Wait for the model; whoever has its turn answers for those who ask in the same way."""
         self._waiting.append(request)
         await anyio.sleep(_TOGETHER)
@@ -154,7 +154,7 @@ class SeesayAPI(ModelAPI):  # type: ignore[misc]  # inspect_ai is not there when
 class _Request:
     dialogue: Dialogue
     how: Decoding
-    reply: Reply | None = None
+    reply: DialogueReply | None = None
     error: Exception | None = None
 
 

@@ -60,7 +60,7 @@ class AttentionLens(Method):
     def at_zero(self) -> AttentionLens:
         return replace(self, alpha=0.0)
 
-    def settled(self, view: ModelView) -> AttentionLens:
+    def resolved_for(self, view: ModelView) -> AttentionLens:
         row = published(self.name, view)
         given = row.settings if row else {}
         alpha = given.get("alpha", _ALPHA) if self.alpha is None else self.alpha

@@ -78,10 +78,10 @@ class EAH(Method):
         return replace(self, threshold=math.inf)
 
     @property
-    def stands_aside(self) -> Mapping[str, str]:
+    def inactive_in(self) -> Mapping[str, str]:
         return {"prefill in chunks": "a column's sinks are counted over the whole prompt"}
 
-    def settled(self, view: ModelView) -> EAH:
+    def resolved_for(self, view: ModelView) -> EAH:
         row = published(self.name, view) if self.preset == "paper" else None
         given = row.settings["threshold"] if row else None
         threshold = given if self.threshold is None else self.threshold
@@ -94,7 +94,7 @@ class EAH(Method):
             return [_PUBLISHED_LAYER * view.n_layers // _PUBLISHED_DEPTH]
         return [1]  # layer two, in a model of any depth
 
-    def rewrite_qk(self, call: Call) -> Tensor | None:
+    def shared_head(self, call: Call) -> Tensor | None:
         rows, length = call.rows_at, call.run.length
         if rows.start or rows.stop != length or not call.image.stop:
             return None  # only a whole prompt has whole columns

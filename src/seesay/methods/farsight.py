@@ -69,7 +69,7 @@ class FarSight(Method):
     def at_zero(self) -> FarSight:
         return replace(self, registers=0)
 
-    def sink_logmass(self, call: Call) -> Tensor | float | None:
+    def sink_logit(self, call: Call) -> Tensor | float | None:
         if self.registers == "square" and not call.is_prefill:
             return None  # the newest row has no future columns
         if not self.per_head and self.registers != "square":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.engine.state import Prompt, Run
+    from seesay.engine.state import GenerationState, Prompt
     from seesay.models.view import ModelView
 
 
@@ -60,7 +60,7 @@ class Gate(Method):
         return self.method.active and self.below > 0
 
     @property
-    def opens_below(self) -> float:
+    def gate_threshold(self) -> float:
         return self.below
 
     @property
@@ -79,19 +79,19 @@ class Gate(Method):
     def overrides(self, verb: str) -> bool:
         return self.method.overrides(verb)
 
-    def settled(self, view: ModelView) -> Gate:
-        return replace(self, method=self.method.settled(view))
+    def resolved_for(self, view: ModelView) -> Gate:
+        return replace(self, method=self.method.resolved_for(view))
 
     def acts_in(self, view: ModelView) -> Collection[int]:
         return self.method.acts_in(view)
 
     # ---- the verbs are the method's --------------------------------------------------------
 
-    def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
-        return self.method.prepare(prompt)
+    def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
+        return self.method.second_input(prompt)
 
-    def rewrite_qk(self, call: Call) -> Tensor | None:
-        return self.method.rewrite_qk(call)
+    def shared_head(self, call: Call) -> Tensor | None:
+        return self.method.shared_head(call)
 
     def key_scale(self, call: Call) -> Tensor | None:
         return self.method.key_scale(call)
@@ -99,8 +99,8 @@ class Gate(Method):
     def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
         return self.method.score_bias(call, scores)
 
-    def sink_logmass(self, call: Call) -> Tensor | float | None:
-        return self.method.sink_logmass(call)
+    def sink_logit(self, call: Call) -> Tensor | float | None:
+        return self.method.sink_logit(call)
 
-    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
-        return self.method.fold(plain, own, run)
+    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
+        return self.method.logits_term(plain, own, run)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.engine.state import Prompt, Run
+    from seesay.engine.state import GenerationState, Prompt
     from seesay.models.view import ModelView
 
 
@@ -83,10 +83,10 @@ class PAI(Method):
     def score_bias(self, call: Call, scores: Tensor) -> Tensor:
         return scores.abs().mul_(self.alpha)  # (batch, heads, image columns)
 
-    def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
+    def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
         if self.gamma == 1 or not bool(prompt.columns.any()):
             return None
         return {"attention_mask": (~prompt.columns).long()}
 
-    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
+    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         return None if own is None else (self.gamma - 1) * (plain - own)

@@ -27,7 +27,7 @@ from seesay.engine import Method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seesay.engine.state import Prompt, Run
+    from seesay.engine.state import GenerationState, Prompt
     from seesay.models.patch_layout import Tile
     from seesay.models.view import ModelView
 
@@ -76,14 +76,14 @@ class VCD(Method):
     def at_zero(self) -> VCD:
         return replace(self, alpha=0.0)
 
-    def settled(self, view: ModelView) -> VCD:
+    def resolved_for(self, view: ModelView) -> VCD:
         from seesay.models import patch_layout
 
         if self.active:
             patch_layout.refuse_unknown(view)
         return self
 
-    def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
+    def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
         from seesay.models import patch_layout
 
         if prompt.inputs.get("pixel_values") is None:
@@ -94,7 +94,7 @@ class VCD(Method):
         ]
         return patch_layout.assemble(prompt.view, prompt.inputs, noised)
 
-    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
+    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         return None if own is None else self.alpha * (plain - own)
 
 

@@ -27,7 +27,7 @@ WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class PatchGrid:
     """How a model saw a whole picture: as cells, each of which is one image token.
 
     Attributes:
@@ -43,9 +43,9 @@ class Sight:
     crop: Image.Image
 
 
-def sights(
+def patch_grids(
     view: ModelView, inputs: Mapping[str, Any], pictures: Sequence[Image.Image]
-) -> list[Sight | None]:
+) -> list[PatchGrid | None]:
     """How the model sees each picture whole.
 
     Args:
@@ -61,7 +61,7 @@ def sights(
 
 
 def places(view: ModelView, tiles: Sequence[Tile], size: Size) -> list[Box | None]:
-    """Where the cells of each tile of a picture lie on it; see `Sight.place`.
+    """Where the cells of each tile of a picture lie on it; see `PatchGrid.place`.
 
     Args:
         tiles: all tiles of one picture, as `patches.split` returns them.
@@ -85,10 +85,10 @@ def pixels(view: ModelView, tile: Tile) -> Image.Image:
     return Image.fromarray((shown.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
-def _whole(view: ModelView, tiles: Sequence[Tile], size: Size) -> Sight | None:
+def _whole(view: ModelView, tiles: Sequence[Tile], size: Size) -> PatchGrid | None:
     pairs = zip(tiles, places(view, tiles, size), strict=True)
     tile, place = next(pair for pair in pairs if pair[0].whole)
-    return Sight(tile.tokens, place, pixels(view, tile))
+    return PatchGrid(tile.tokens, place, pixels(view, tile))
 
 
 def _cells(tile: Tile, crop: Box) -> Box:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from seesay.grounding import Mention
     from seesay.grounding.attributes import Detail
-    from seesay.grounding.removed import Withheld
-    from seesay.models.image_geometry import Sight
+    from seesay.grounding.removed import Removed
+    from seesay.models.image_geometry import PatchGrid
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Account:
     seconds: float | None = None
     ended: bool = True
     acted: float | None = None
-    withheld: Sequence[Withheld] = ()
+    withheld: Sequence[Removed] = ()
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Panel:
     present: frozenset[str] | None = None
     question: str | None = None
     note: str = field(default="")
-    sight: Sight | None = None
+    sight: PatchGrid | None = None
 
 
 @dataclass(frozen=True)

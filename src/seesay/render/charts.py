@@ -443,7 +443,7 @@ COLOURS = (BEFORE, AFTER, GREEN, PURPLE, GOLD, GREY, INK)
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """A curve; a value that is no number leaves a gap, an interval of NaN has no band, and `key` is
     whether its name stands below the figure."""
 
@@ -461,7 +461,7 @@ def plain(values: Sequence[float]) -> list[Interval]:
 
 def curves(
     title: str,
-    lines: Sequence[Line],
+    lines: Sequence[ChartLine],
     *,
     x: Sequence[float] | None = None,
     x_name: str = "layer",
@@ -551,7 +551,7 @@ def densities(title: str, groups: Sequence[tuple[str, Floats, str]], x_name: str
         width = 1.06 * (float(values.std()) or spread) * len(values) ** -0.2
         near = np.exp(-0.5 * ((at[:, None] - values[None]) / width) ** 2).sum(1)
         share = near / (len(values) * width * math.sqrt(2 * math.pi))
-        lines.append(Line(f"{name} ({len(values)} words)", plain(share.tolist()), colour))
+        lines.append(ChartLine(f"{name} ({len(values)} words)", plain(share.tolist()), colour))
     y_name = "how common"
     return curves(title, lines, x=at.tolist(), x_name=x_name, y_name=y_name, points=False)
 
@@ -584,7 +584,7 @@ def _frame(across: Axis, along: Axis, x_name: str, y_name: str, whole: bool) -> 
     yield text(across.end, along.start + 36, x_name, "small", "end")
 
 
-def _band(line: Line, at: Sequence[float], across: Axis, along: Axis) -> str:
+def _band(line: ChartLine, at: Sequence[float], across: Axis, along: Axis) -> str:
     known = [
         (across.at(a), along.at(one.low), along.at(one.high))
         for a, one in zip(at, line.values, strict=False)
@@ -598,7 +598,7 @@ def _band(line: Line, at: Sequence[float], across: Axis, along: Axis) -> str:
 
 
 def _runs(
-    line: Line, at: Sequence[float], across: Axis, along: Axis
+    line: ChartLine, at: Sequence[float], across: Axis, along: Axis
 ) -> Iterator[list[tuple[float, float, Interval]]]:
     """Stretches without a gap."""
     run: list[tuple[float, float, Interval]] = []
@@ -612,7 +612,7 @@ def _runs(
         yield run
 
 
-def _dot(place: tuple[float, float, Interval], line: Line, points: bool) -> str:
+def _dot(place: tuple[float, float, Interval], line: ChartLine, points: bool) -> str:
     x, y, one = place
     around = f" [{number(one.low)}, {number(one.high)}]" if math.isfinite(one.low) else ""
     return (

@@ -26,17 +26,28 @@ from seesay.render.charts import AFTER, BEFORE, Series, paragraph, text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seesay.grounding.removed import Withheld
-    from seesay.render.method_trace import Cache, Gaze, Keys, Numbers, Odds, Shared, Sink, Trace
+    from seesay.grounding.removed import Removed
+    from seesay.render.method_trace import (
+        AttentionChange,
+        CacheContents,
+        Keys,
+        Numbers,
+        Odds,
+        Shared,
+        Sink,
+        Trace,
+    )
 
 DOES = {
-    "rewrite_qk": "lets all heads of a layer use one head's attention map while the prompt is read",
+    "shared_head": (
+        "lets all heads of a layer use one head's attention map while the prompt is read"
+    ),
     "key_scale": "makes some earlier tokens count for less, or for more, in attention",
     "score_bias": "changes how strongly the newest word attends to each part of the picture",
-    "sink_logmass": "lets attention go nowhere: a part of it is dropped and not passed on",
-    "prepare": "runs the same model a second time beside the first, on changed inputs",
-    "compact": "drops or merges what the model remembers of earlier tokens",
-    "fold": "changes the odds of the next word just before it is picked",
+    "sink_logit": "lets attention go nowhere: a part of it is dropped and not passed on",
+    "second_input": "runs the same model a second time beside the first, on changed inputs",
+    "prune_cache": "drops or merges what the model remembers of earlier tokens",
+    "logits_term": "changes the odds of the next word just before it is picked",
     "texts": "asks the model, when a sentence is written, whether what it names is in the picture",
 }
 """What each verb does, for somebody who has never heard of it."""
@@ -188,7 +199,7 @@ _MAP, _GAP = 208, 24
 _KINDS = {"image": "#44aa99", "prompt": "#ddaa33", "generated": "#882255"}
 
 
-def gaze(trace: Trace, gaze: Gaze, y: float) -> tuple[str, float]:
+def gaze(trace: Trace, gaze: AttentionChange, y: float) -> tuple[str, float]:
     """Attention to the picture before and after, on the picture and by layer."""
     body, y = _heading(y, f"Where the model looks just before it says “{trace.moment.word}”")
     caption = (
@@ -328,7 +339,7 @@ def streams(trace: Trace, y: float) -> tuple[str, float]:
     return body, bottom + 4
 
 
-def cache(cache: Cache, y: float) -> tuple[str, float]:
+def cache(cache: CacheContents, y: float) -> tuple[str, float]:
     """What of prompt and text is still in the cache, layer by layer."""
     body, y = _heading(y, "What the model still remembers at the end of the text")
     counts = ", ".join(
@@ -407,7 +418,7 @@ def _round_up(value: float) -> float:
 _MAP, _GAP, _MOST = 150, 24, 6
 
 
-def withheld(trace: Trace, unsaid: Sequence[Withheld], y: float) -> tuple[str, float]:
+def withheld(trace: Trace, unsaid: Sequence[Removed], y: float) -> tuple[str, float]:
     """Each thought: its sentence, where the model looked then and when it was asked, and why it was
     not said."""
     body = text(MARGIN, y + 6, "Thought, looked for again, not said", "head")
@@ -428,7 +439,7 @@ def withheld(trace: Trace, unsaid: Sequence[Withheld], y: float) -> tuple[str, f
     return body, y
 
 
-def _thought(trace: Trace, one: Withheld, y: float) -> tuple[str, float]:
+def _thought(trace: Trace, one: Removed, y: float) -> tuple[str, float]:
     body, bottom, x = "", y, float(MARGIN)
     for looked in (one.mention.heatmap, one.mention.heatmap_again):
         if looked is not None and trace.seen is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from seesay.models.image_geometry import Box, Sight
+    from seesay.models.image_geometry import Box, PatchGrid
 
 WIDTH = 1000.0
 
@@ -49,7 +49,7 @@ class Ground:
     cut: bool = False
 
     @classmethod
-    def of(cls, picture: Image | None, sight: Sight | None) -> Ground | None:
+    def of(cls, picture: Image | None, sight: PatchGrid | None) -> Ground | None:
         """What is known of a picture and how it was seen; None where there is no picture."""
         if sight is not None and (picture is None or sight.place is None):
             return cls._filled(sight.crop, (0.0, 0.0, 1.0, 1.0), cut=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seesay.grounding import Mention
-    from seesay.models.image_geometry import Sight
+    from seesay.models.image_geometry import PatchGrid
     from seesay.render.method_trace import Numbers
 
 MOST_LABELS = 12_000
@@ -37,7 +37,7 @@ _CELL = 20  # of the map of layers and heads, pixels
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class TextPart:
     """One crop in a drawing: where its cells lie, and its heat maps.
 
     `heads` and `says` are inlined pictures of all maps, (layers + 1) × (heads + 1) and layers × 1.
@@ -56,7 +56,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class LensSummary:
     """Crops that are drawn over one picture.
 
     Attributes:
@@ -72,7 +72,7 @@ class Scene:
     name: str
     first: bool
     ground: Ground
-    parts: Sequence[Part]
+    parts: Sequence[TextPart]
     totals: Numbers
     most: Numbers
     says: Numbers
@@ -136,7 +136,7 @@ def render(lens: Lens) -> str:
     )
 
 
-def _scenes(lens: Lens, viewed: Viewed, number: int) -> Iterator[Scene]:
+def _scenes(lens: Lens, viewed: Viewed, number: int) -> Iterator[LensSummary]:
     """A scene for each crop that shows the whole picture, one for all that show parts of it, and
     one for each whose place is not known."""
     whole = [crop for crop in viewed.crops if crop.whole]
@@ -154,14 +154,14 @@ def _scenes(lens: Lens, viewed: Viewed, number: int) -> Iterator[Scene]:
 
 def _scene(
     lens: Lens, viewed: Viewed, crops: Sequence[Crop], number: tuple[int, int], name: str
-) -> Scene:
+) -> LensSummary:
     id = "scene-{}-{}".format(*number)
     grounds = [Ground.of(viewed.picture, crop.sight) for crop in crops]
     maps = [_with_means(lens, crop) for crop in crops]
     most = np.max([one.max((2, 3)) for one in maps], 0)  # (layers + 1, heads + 1)
     says = np.max([crop.says.max((1, 2)) for crop in crops], 0)
     parts = [
-        Part(
+        TextPart(
             id=f"{id}-{k}",
             crop=crop,
             cells=ground.cells,
@@ -176,7 +176,7 @@ def _scene(
         raise ValueError("a viewed picture always has a ground")
     best = max(crops, key=lambda crop: float(lens.heatmap(crop).max()))
     row, column = divmod(int(lens.heatmap(best).argmax()), best.says.shape[2])
-    return Scene(
+    return LensSummary(
         id,
         name,
         number[1] == 1,
@@ -202,7 +202,7 @@ def _tiled(maps: Numbers) -> Numbers:
     return maps.transpose(0, 2, 1, 3).reshape(down * high, across * wide)
 
 
-def _layers_shown(scenes: Sequence[Scene], lens: Lens) -> list[int]:
+def _layers_shown(scenes: Sequence[LensSummary], lens: Lens) -> list[int]:
     """The layers whose readings are written out: all, or as many as a page can hold."""
     layers = len(lens.var)
     room = max(2, min(layers, MOST_LABELS // max(sum(scene.labels for scene in scenes), 1)))
@@ -211,7 +211,7 @@ def _layers_shown(scenes: Sequence[Scene], lens: Lens) -> list[int]:
     )
 
 
-def _label(part: Part, layer: int) -> Iterator[tuple[float, float, float, str, float]]:
+def _label(part: TextPart, layer: int) -> Iterator[tuple[float, float, float, str, float]]:
     """(x, y, size, text, probability) of every patch's reading in a layer."""
     down, across = part.grid
     high, wide = part.cells.height / down, part.cells.width / across
@@ -307,7 +307,7 @@ class Crop:
         says: (layers, rows, columns) the probability of the word's token there.
     """
 
-    sight: Sight
+    sight: PatchGrid
     whole: bool
     attention: Numbers
     reads: Sequence[Sequence[Sequence[str]]]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from seesay.grounding.removed import Withheld
+    from seesay.grounding.removed import Removed
     from seesay.render.account import Panel
 
     Numbers = NDArray[np.float64]
@@ -44,7 +44,7 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Gaze:
+class AttentionChange:
     """Attention to the picture from the row that predicts the moment's token, both texts alike.
 
     Attributes:
@@ -84,7 +84,7 @@ class Shared:
     Attributes:
         layer, head: 0-based.
         plain, changed: (rows, columns) of the patch grid: the attention that each patch receives
-            from the rows below it, mean over heads, and of that one head. None as in `Gaze`.
+            from the rows below it, mean over heads, and of that one head. None as there.
     """
 
     layer: int
@@ -95,7 +95,7 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """Factors on keys at the moment: (columns,), mean over heads and layers; `kinds` as `Cache`."""
+    """Factors on keys at the moment: (columns,), mean over heads and layers; `kinds` as above."""
 
     factors: Numbers
     kinds: tuple[str, ...]
@@ -112,7 +112,7 @@ class Stream:
 
 
 @dataclass(frozen=True, eq=False)
-class Cache:
+class CacheContents:
     """What the cache holds once the plain text has been said under the method.
 
     Attributes:
@@ -176,11 +176,11 @@ class Trace:
     seen: Image | None
     moment: Moment
     odds: Odds | None
-    gaze: Gaze | None = None
+    gaze: AttentionChange | None = None
     sink: Sink | None = None
     shared: tuple[Shared, ...] = ()
     keys: Keys | None = None
     streams: tuple[Stream, ...] = ()
-    cache: Cache | None = None
+    cache: CacheContents | None = None
     gated: Gated | None = None
-    withheld: tuple[Withheld, ...] | None = None
+    withheld: tuple[Removed, ...] | None = None

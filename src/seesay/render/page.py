@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from seesay.errors import InputError
 from seesay.grounding import Mention
-from seesay.grounding.removed import Withheld
+from seesay.grounding.removed import Removed
 from seesay.render import wording
 from seesay.render.account import (
     Account,
@@ -188,7 +188,7 @@ class Card:
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class ShownText:
     """One account as the page shows it: its text in pieces, those that name an object with a card.
     `same` is the label of an earlier account that says the same; scores may differ. `unsaid` is
     what was thought and not said, with cards too."""
@@ -197,7 +197,7 @@ class Told:
     account: Account
     same: str | None
     words: Sequence[tuple[Piece, Card | None]]
-    unsaid: Sequence[tuple[Withheld, Card]] = ()
+    unsaid: Sequence[tuple[Removed, Card]] = ()
 
     @property
     def cards(self) -> list[Card]:
@@ -214,13 +214,13 @@ class Told:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ShownImage:
     """One panel as the page shows it."""
 
     id: str
     panel: Panel
     ground: Ground | None
-    told: Sequence[Told]
+    told: Sequence[ShownText]
 
     @property
     def objects(self) -> list[str]:
@@ -228,13 +228,13 @@ class Shown:
         accounts = self.panel.accounts
         return list(dict.fromkeys(m.name for one in accounts for m in one.mentions))
 
-    def card(self, told: Told, name: str) -> Card | None:
+    def card(self, told: ShownText, name: str) -> Card | None:
         """The card of the most doubtful word for the object `name` in a text, if it says one."""
         cards = [card for card in told.cards if card.mention.name == name]
         return max(cards, key=lambda card: card.mention.risk, default=None)
 
 
-def shown(panels: Sequence[Panel]) -> list[Shown]:
+def shown(panels: Sequence[Panel]) -> list[ShownImage]:
     """All panels with ids that are unique on the page."""
     return [_shown(panel, f"{k}") for k, panel in enumerate(panels, 1)]
 
@@ -244,7 +244,7 @@ def _heat(values: NDArray[np.float32] | None) -> Heat | None:
     return None if values is None or bool(np.isnan(values).all()) else heat(values)
 
 
-def first_choice(panels: Sequence[Shown]) -> str | None:
+def first_choice(panels: Sequence[ShownImage]) -> str | None:
     """The id of the card that stands open at first: the first text's most doubtful word, where the
     page has one text; None where there is more to see first."""
     if len(panels) != 1 or len(panels[0].told) != 1:
@@ -253,16 +253,16 @@ def first_choice(panels: Sequence[Shown]) -> str | None:
     return max(cards, key=lambda card: card.mention.risk).id if cards else None
 
 
-def _shown(panel: Panel, number: str) -> Shown:
+def _shown(panel: Panel, number: str) -> ShownImage:
     ground = Ground.of(panel.picture, panel.sight)
     told = []
     for k, account in enumerate(panel.accounts):
         same = repeats(account, panel.accounts[:k])
         told.append(_told(account, same, panel, f"{number}-{k + 1}"))
-    return Shown(f"picture-{number}", panel, ground, told)
+    return ShownImage(f"picture-{number}", panel, ground, told)
 
 
-def _told(account: Account, same: str | None, panel: Panel, number: str) -> Told:
+def _told(account: Account, same: str | None, panel: Panel, number: str) -> ShownText:
     unsaid = [one.mention for one in account.withheld]
     mentions = [*account.mentions, *unsaid]
     names = [f"word-{number}-{k}" for k in range(1, len(account.mentions) + 1)]
@@ -288,4 +288,4 @@ def _told(account: Account, same: str | None, panel: Panel, number: str) -> Told
         for piece in pieces(account, panel.present)
     ]
     thoughts = list(zip(account.withheld, following, strict=True))
-    return Told(f"text-{number}", account, same, words, thoughts)
+    return ShownText(f"text-{number}", account, same, words, thoughts)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seesay.errors import InputError, SeesayError
-from seesay.runs.evaluation.worker import Seat, Setup
+from seesay.runs.evaluation.worker import RemoteWorker, Setup
 from seesay.runs.worker_pool import LostWorkerError
 
 PATIENCE = 10.0
@@ -21,14 +21,14 @@ PATIENCE = 10.0
 
 
 @dataclass(eq=False)
-class Worker:
-    """An actor that is a `Seat`, and the call that it is at."""
+class RayWorker:
+    """An actor that is a `RemoteWorker`, and the call that it is at."""
 
     actor: Any
     call: Any = None
 
 
-class Cluster:
+class RayBackend:
     """A workplace of Ray actors.
 
     Args:
@@ -71,19 +71,19 @@ class Cluster:
         setup = replace(setup, device="cuda") if gpus else setup
         self._setup, self._gpus = setup, gpus
 
-    def hire(self, rank: int) -> Worker:
-        kind = self._ray.remote(num_gpus=self._gpus, num_cpus=1, max_restarts=0)(Seat)
-        return Worker(kind.remote(self._setup))
+    def hire(self, rank: int) -> RayWorker:
+        kind = self._ray.remote(num_gpus=self._gpus, num_cpus=1, max_restarts=0)(RemoteWorker)
+        return RayWorker(kind.remote(self._setup))
 
-    def send(self, worker: Worker, call: str, argument: Any) -> None:
+    def send(self, worker: RayWorker, call: str, argument: Any) -> None:
         worker.call = worker.actor.call.remote(call, argument)
 
-    def ready(self, workers: Sequence[Worker]) -> Sequence[Worker]:
+    def ready(self, workers: Sequence[RayWorker]) -> Sequence[RayWorker]:
         calls = [worker.call for worker in workers]
         done, _ = self._ray.wait(calls, num_returns=1)
         return [worker for worker in workers if worker.call in done]
 
-    def receive(self, worker: Worker) -> Any:
+    def receive(self, worker: RayWorker) -> Any:
         try:
             outcome = self._ray.get(worker.call)
         except self._ray.exceptions.RayActorError as error:
@@ -92,7 +92,7 @@ class Cluster:
             raise outcome
         return outcome
 
-    def dismiss(self, workers: Sequence[Worker]) -> None:
+    def dismiss(self, workers: Sequence[RayWorker]) -> None:
         for worker in workers:
             self._ray.kill(worker.actor)
 

@@ -1,5 +1,5 @@
 """Workers: each has the model and is handed one batch at a time; a lost worker's batch goes to
-another. What carries a worker (this process, another one, Ray) is a `Workplace`.
+another. What carries a worker (this process, another one, Ray) is a `Backend`.
 
 Workers as processes on this machine, each on a GPU of its own where there are several.
 """
@@ -20,7 +20,14 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from seesay.errors import SeesayError
 from seesay.evaluate.benchmark import Answer
 from seesay.runs.evaluation.entries import Wanted
-from seesay.runs.evaluation.worker import Seat, Setup, Speaker, Survey, Task, on_device
+from seesay.runs.evaluation.worker import (
+    Capabilities,
+    ModelWorker,
+    RemoteWorker,
+    Setup,
+    Task,
+    on_device,
+)
 
 MOST_LOSSES = 3
 """So often a batch may lose its worker before the run stops: then it is the batch that kills."""
@@ -32,8 +39,8 @@ class LostWorkerError(Exception):
     """A worker is gone: killed, out of memory, its machine down."""
 
 
-class Workplace(Protocol[W]):
-    """Where workers live. A worker is given one call of its `Speaker` at a time."""
+class Backend(Protocol[W]):
+    """Where workers live. A worker is given one call of its `ModelWorker` at a time."""
 
     def hire(self, rank: int) -> W:
         """A new worker, which may still be loading."""
@@ -60,41 +67,41 @@ class Workplace(Protocol[W]):
         ...
 
 
-class Here:
+class InProcess:
     """The workplace of the default engine: this process. Its only worker can not be lost."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._called: tuple[str, Any] = ("", None)
 
-    def hire(self, rank: int) -> Speaker:
-        return Speaker(self._setup)
+    def hire(self, rank: int) -> ModelWorker:
+        return ModelWorker(self._setup)
 
-    def send(self, worker: Speaker, call: str, argument: Any) -> None:
+    def send(self, worker: ModelWorker, call: str, argument: Any) -> None:
         self._called = call, argument
 
-    def ready(self, workers: Sequence[Speaker]) -> Sequence[Speaker]:
+    def ready(self, workers: Sequence[ModelWorker]) -> Sequence[ModelWorker]:
         return workers
 
-    def receive(self, worker: Speaker) -> Any:
+    def receive(self, worker: ModelWorker) -> Any:
         call, argument = self._called
         return getattr(worker, call)(argument)
 
-    def dismiss(self, workers: Sequence[Speaker]) -> None:
+    def dismiss(self, workers: Sequence[ModelWorker]) -> None:
         pass
 
     def close(self) -> None:
         pass
 
 
-class Crew(Generic[W]):
+class WorkerPool(Generic[W]):
     """Up to `size` workers; use it as a context manager.
 
     Args:
         note: is told in a sentence when a worker is lost.
     """
 
-    def __init__(self, place: Workplace[W], size: int, note: Callable[[str], None]) -> None:
+    def __init__(self, place: Backend[W], size: int, note: Callable[[str], None]) -> None:
         self.size = size
         self._place, self._note = place, note
         self._idle: list[W] = []
@@ -113,14 +120,14 @@ class Crew(Generic[W]):
         self._place.dismiss([*self._idle, *(worker for worker, _ in self._busy.values())])
         self._place.close()
 
-    def survey(self, wanted: Wanted) -> Survey:
+    def survey(self, wanted: Wanted) -> Capabilities:
         """Ask the first worker."""
         worker = self._hire(0)
         self._idle.append(worker)
         self._place.send(worker, "survey", wanted)
         self._place.ready([worker])
         try:
-            found: Survey = self._place.receive(worker)
+            found: Capabilities = self._place.receive(worker)
         except LostWorkerError as lost:
             raise SeesayError(f"a worker was lost while it loaded the model: {lost}") from lost
         return found
@@ -173,7 +180,7 @@ PATIENCE = 5.0
 
 
 @dataclass(eq=False)
-class Worker:
+class ProcessWorker:
     """A process and the pipe to it. A pipe each, since a queue that is shared can be left locked by
     a process that is killed."""
 
@@ -181,30 +188,30 @@ class Worker:
     pipe: Connection
 
 
-class Processes:
+class ProcessBackend:
     """A workplace of processes that start afresh: nothing of this one's CUDA state is inherited."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._context = get_context("spawn")
 
-    def hire(self, rank: int) -> Worker:
+    def hire(self, rank: int) -> ProcessWorker:
         ours, theirs = self._context.Pipe()
         setup = on_device(self._setup, rank)
         process = self._context.Process(target=serve, args=(theirs, setup), daemon=True)
         process.start()
         theirs.close()  # so that the pipe ends when the process does
-        return Worker(process, ours)
+        return ProcessWorker(process, ours)
 
-    def send(self, worker: Worker, call: str, argument: Any) -> None:
+    def send(self, worker: ProcessWorker, call: str, argument: Any) -> None:
         with suppress(OSError):  # it is gone, as `receive` will find
             worker.pipe.send((call, argument))
 
-    def ready(self, workers: Sequence[Worker]) -> Sequence[Worker]:
+    def ready(self, workers: Sequence[ProcessWorker]) -> Sequence[ProcessWorker]:
         found = wait([worker.pipe for worker in workers])
         return [worker for worker in workers if worker.pipe in found]
 
-    def receive(self, worker: Worker) -> Any:
+    def receive(self, worker: ProcessWorker) -> Any:
         try:
             outcome = worker.pipe.recv()
         except (EOFError, OSError):
@@ -214,7 +221,7 @@ class Processes:
             raise outcome
         return outcome
 
-    def dismiss(self, workers: Sequence[Worker]) -> None:
+    def dismiss(self, workers: Sequence[ProcessWorker]) -> None:
         for worker in workers:
             worker.pipe.close()
             worker.process.terminate()
@@ -228,7 +235,7 @@ class Processes:
 def serve(pipe: Connection, setup: Setup) -> None:
     """The process: answer calls until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side decides when to end
-    seat = Seat(setup)
+    seat = RemoteWorker(setup)
     with suppress(EOFError, BrokenPipeError):
         while True:
             call, argument = pipe.recv()

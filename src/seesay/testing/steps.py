@@ -25,7 +25,7 @@ _NEAR = 1e-5
 
 
 @dataclass
-class Case:
+class StepCase:
     """A method on a model, with a left-padded batch and its prompts one by one."""
 
     method: Method
@@ -78,7 +78,7 @@ class _InterruptedHere(Exception):  # noqa: N818  # no error: a block that is le
 Outcomes = Iterator[tuple[str, str]]
 
 
-def _repr_round_trips(case: Case) -> Outcomes:
+def _repr_round_trips(case: StepCase) -> Outcomes:
     if not case.method.name:
         raise ContractError(f"{type(case.method).__name__} has no name, so no text can name it")
     again = parse(repr(case.method))
@@ -87,7 +87,7 @@ def _repr_round_trips(case: Case) -> Outcomes:
     yield "repr round-trips", "held"
 
 
-def _strength_zero_is_plain(case: Case) -> Outcomes:
+def _strength_zero_is_plain(case: StepCase) -> Outcomes:
     zero, plain = case.method.at_zero(), case.logits()
     apart = _apart(case.logits(zero), plain)
     if apart > (_NEAR if zero.active else 0.0):
@@ -95,7 +95,7 @@ def _strength_zero_is_plain(case: Case) -> Outcomes:
     yield "strength 0 is plain", "held"
 
 
-def _restores(case: Case) -> Outcomes:
+def _restores(case: StepCase) -> Outcomes:
     plain = case.logits()
     changed = case.logits(case.method)
     if _apart(changed, plain) <= _NEAR:
@@ -112,13 +112,13 @@ def _restores(case: Case) -> Outcomes:
     yield "restored after exit and exception", "held"
 
 
-def _padded_is_single(case: Case) -> Outcomes:
+def _padded_is_single(case: StepCase) -> Outcomes:
     for beams in (1, 3):
         title = "batch" if beams == 1 else "beams"
         yield _outcome(case, title, lambda beams=beams: _same_alone(case, beams))  # type: ignore[misc]
 
 
-def _same_alone(case: Case, beams: int) -> None:
+def _same_alone(case: StepCase, beams: int) -> None:
     together = case.generate(case.method, case.batch, num_beams=beams)
     for row, single in enumerate(case.singles):
         alone = case.generate(case.method, single, num_beams=beams)[0]
@@ -129,7 +129,7 @@ def _same_alone(case: Case, beams: int) -> None:
             )
 
 
-def _modes_agree(case: Case) -> Outcomes:
+def _modes_agree(case: StepCase) -> Outcomes:
     greedy = case.generate(case.method, case.batch)
     single = case.generate(case.method, case.singles[0])
 
@@ -151,7 +151,7 @@ def _modes_agree(case: Case) -> Outcomes:
         same("what a streamer hears", single[0], torch.tensor(heard.tokens))
 
     def chunks() -> None:
-        aside = "prefill in chunks" in case.method.stands_aside
+        aside = "prefill in chunks" in case.method.inactive_in
         expected = case.generate(Stack(), case.batch) if aside else greedy
         got = case.generate(case.method, case.batch, prefill_chunk_size=16)
         same("a prompt read in chunks", expected, got)
@@ -161,7 +161,7 @@ def _modes_agree(case: Case) -> Outcomes:
         yield _outcome(case, title, run)
 
 
-def _nothing_leaks(case: Case) -> Outcomes:
+def _nothing_leaks(case: StepCase) -> Outcomes:
     fresh = [case.generate(case.method, single) for single in case.singles]
     with case.method(case.model, processor=case.processor):
         for single, expected in zip(case.singles, fresh, strict=True):
@@ -170,7 +170,7 @@ def _nothing_leaks(case: Case) -> Outcomes:
     yield "no state between generations", "held"
 
 
-def _composes(case: Case) -> Outcomes:
+def _composes(case: StepCase) -> Outcomes:
     for name, kind in sorted(REGISTRY.items()):
         if not kind.standalone or name == case.method.name or kind.acts_on == "texts":
             continue  # a method that acts on texts joins none in a generation
@@ -185,7 +185,7 @@ def _composes(case: Case) -> Outcomes:
             yield f"with {name}", "held"
 
 
-def _outcome(case: Case, title: str, run: Callable[[], None]) -> tuple[str, str]:
+def _outcome(case: StepCase, title: str, run: Callable[[], None]) -> tuple[str, str]:
     """Run a mode: right, or refused as the method declares."""
     declared = case.method.refuses.get(title)
     try:
@@ -196,7 +196,7 @@ def _outcome(case: Case, title: str, run: Callable[[], None]) -> tuple[str, str]
         return title, f"refused: {declared}"
     if declared is not None:
         raise ContractError(f"{case.method!r} declares that it refuses {title}, and does not")
-    aside = case.method.stands_aside.get(title)
+    aside = case.method.inactive_in.get(title)
     return title, "held" if aside is None else f"stands aside: {aside}"
 
 

@@ -15,23 +15,23 @@ from typing import Any
 from seesay.engine import REGISTRY, AnyMethod, Method, Stack, parse
 from seesay.errors import EngineError, MethodError
 from seesay.grounding import Vocabulary
-from seesay.grounding.attributes import KINDS, DetailExam
-from seesay.grounding.qualification import Exam
+from seesay.grounding.attributes import KINDS, AttributeQualification
+from seesay.grounding.qualification import Qualification
 from seesay.models.view import ModelView
-from seesay.response import Seen
+from seesay.response import Response
 from seesay.testing.contract import ContractError
 from seesay.vlm import VLM
 
 NEW_TOKENS = 24
 _PICTURES = tuple(f"toy:broken/{seed}" for seed in range(4))
-_KNOWS = Exam(pictures=16, pairs=1.0, accuracy=1.0, mass=1.0)
-_KNOWS_DETAILS = {kind: DetailExam(kind, 1.0, 32) for kind in KINDS}
+_KNOWS = Qualification(pictures=16, pairs=1.0, accuracy=1.0, mass=1.0)
+_KNOWS_DETAILS = {kind: AttributeQualification(kind, 1.0, 32) for kind in KINDS}
 
 Outcomes = Iterator[tuple[str, str]]
 
 
 @dataclass
-class Case:
+class TextCase:
     """A method on a model that writes about drawn scenes."""
 
     method: Method
@@ -164,7 +164,7 @@ _DECODING = {
 }
 
 
-def _told(seen: Seen) -> tuple[Any, ...]:
+def _told(seen: Response) -> tuple[Any, ...]:
     """What must agree: the text, its marks, and what was thought and not said."""
     marks = [(m.name, m.span, m.doubtful) for m in seen.mentions]
     return seen.text, marks, [str(one.mention.word) for one in seen.withheld]

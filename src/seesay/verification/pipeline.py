@@ -9,16 +9,16 @@ from torch import Tensor
 from transformers import LogitsProcessorList
 
 from seesay.engine import Record, Session, Stack
-from seesay.engine.prefix import Cost
+from seesay.engine.prefix import QuestionCost
 from seesay.errors import EngineError, InputError
-from seesay.grounding import Reading, Vocabulary
+from seesay.grounding import ScoredText, Vocabulary
 from seesay.grounding.self_check import blurred
-from seesay.options import Asked, Follow
+from seesay.options import Follow, GenerationOptions
 from seesay.verification.missing_objects import completed, unsaid
-from seesay.verification.policy import Looker, Revised
+from seesay.verification.policy import Policy, Revised
 from seesay.verification.rewriting import Bounds, Path, rewritten
 from seesay.verification.streaming import Released
-from seesay.verification.verifier import Checks
+from seesay.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from seesay.vlm import VLM
 
 
-class SecondLook:
+class Verification:
     """What is done with a batch's texts once they are written: nothing, asking after what they name
     (self-check), or look-again.
 
     Args:
-        inputs, words, cells: of each picture of the batch, see `Checks`.
+        inputs, words, cells: of each picture of the batch, see `Verifier`.
 
     Raises:
         ModelError: a model that cannot answer yes/no questions is to be asked.
@@ -42,19 +42,19 @@ class SecondLook:
     def __init__(
         self,
         vlm: VLM,
-        asked: Asked,
+        asked: GenerationOptions,
         inputs: Mapping[str, Any],
         images: Sequence[Image],
         words: Sequence[Vocabulary],
         cells: Sequence[Tensor | None],
     ) -> None:
         self.vlm, self.asked, self.words = vlm, asked, words
-        self.looker = Looker.of(vlm, asked.method)
+        self.looker = Policy.of(vlm, asked.method)
         if asked.self_check:
             vlm.refuse_unless_it_answers()
         asks = asked.self_check or (self.looker is not None and self.looker.look.asks)
         self.checks = (
-            Checks(
+            Verifier(
                 vlm.view,
                 inputs,
                 asked.prompt,
@@ -81,7 +81,7 @@ class SecondLook:
             raise EngineError(f"{asked.method}: {refused['beams']}; leave out one of them")
 
     @property
-    def cost(self) -> Cost | None:
+    def cost(self) -> QuestionCost | None:
         """What the questions cost, None if nothing is asked."""
         return None if self.checks is None else self.checks.cost
 
@@ -103,11 +103,11 @@ class SecondLook:
     @property
     def method(self) -> Stack:
         """The method with every field as this model has it."""
-        parts = self.asked.method.settled(self.vlm.view).methods
+        parts = self.asked.method.resolved_for(self.vlm.view).methods
         look = None if self.looker is None else self.looker.look
         return Stack(tuple(look if look and part.name == look.name else part for part in parts))
 
-    def followers(self, session: Session, read: Callable[[Record], Reading]) -> list[Follow]:
+    def followers(self, session: Session, read: Callable[[Record], ScoredText]) -> list[Follow]:
         """Who is told of each step of one text, where `on_text` wants to see it looked at again."""
         on_text, looker = self.asked.on_text, self.looker
         if on_text is None or looker is None or looker.look.mode == "rewrite":
@@ -120,12 +120,12 @@ class SecondLook:
         if self.checks is not None:
             self.checks.after(session)
 
-    def asked_after(self, readings: list[Reading]) -> list[Reading]:
+    def asked_after(self, readings: list[ScoredText]) -> list[ScoredText]:
         """The readings with the model's answers, if it is asked."""
         return readings if self.checks is None else self.checks.ask(readings)
 
     def revised(
-        self, readings: list[Reading], again: Callable[[LogitsProcessorList], list[Reading]]
+        self, readings: list[ScoredText], again: Callable[[LogitsProcessorList], list[ScoredText]]
     ) -> list[Revised]:
         """What is said in the end.
 

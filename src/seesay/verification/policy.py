@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import MethodError, ModelError
-from seesay.grounding import Calibration, Mention, Reading
+from seesay.grounding import Calibration, Mention, ScoredText
 from seesay.grounding.attributes import Detail
 from seesay.grounding.clauses import Left, leave_out, leave_words_out, sentences
-from seesay.grounding.removed import Looked, Withheld
+from seesay.grounding.removed import ObjectVerdict, Removed
 from seesay.methods.look_again import LookAgain
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ class Revised:
     what the model wrote (None where nothing looked at it again), `withheld` what is not said.
     """
 
-    reading: Reading
+    reading: ScoredText
     draft: str | None = None
-    withheld: tuple[Withheld, ...] = ()
+    withheld: tuple[Removed, ...] = ()
 
 
 @dataclass(frozen=True)
-class Looker:
+class Policy:
     """A look-again fitted to a model.
 
     Attributes:
@@ -48,7 +48,7 @@ class Looker:
     remark: str = ""
 
     @classmethod
-    def of(cls, vlm: VLM, method: AnyMethod) -> Looker | None:
+    def of(cls, vlm: VLM, method: AnyMethod) -> Policy | None:
         """The look-again in `method`, fitted to the model; None without one that is active.
 
         Raises:
@@ -77,13 +77,15 @@ class Looker:
         fell_back = look.evidence != asked.evidence
         return cls(look, calibration, _FELL_BACK if fell_back else "")
 
-    def looked(self, reading: Reading, first: frozenset[str] | None = None) -> dict[str, Looked]:
+    def looked(
+        self, reading: ScoredText, first: frozenset[str] | None = None
+    ) -> dict[str, ObjectVerdict]:
         """What is known of each object of a text, by name: that of its first mention.
 
         Args:
             first: if given, other objects came in by rewriting and need a surer answer.
         """
-        found: dict[str, Looked] = {}
+        found: dict[str, ObjectVerdict] = {}
         for mention in reading.mentions:
             if mention.name in found or negated(reading.text, mention):
                 continue
@@ -92,16 +94,16 @@ class Looker:
             fails = self.look.fails(doubt)
             if first is not None and mention.name not in first and p_yes is not None:
                 fails = fails or p_yes < self.look.stricter
-            found[mention.name] = Looked(doubt, self.look.threshold or 0.0, p_yes, fails)
+            found[mention.name] = ObjectVerdict(doubt, self.look.threshold or 0.0, p_yes, fails)
         return found
 
     def revised(
         self,
-        reading: Reading,
+        reading: ScoredText,
         *,
         whole: bool = True,
         first: frozenset[str] | None = None,
-        dropped: Sequence[Withheld] = (),
+        dropped: Sequence[Removed] = (),
     ) -> Revised:
         """The text as it is said.
 
@@ -162,7 +164,7 @@ def steps_of(method: AnyMethod) -> Stack:
 def unfit(vlm: VLM, method: AnyMethod) -> str | None:
     """Why this model cannot carry out what `method` does to texts; None if it can."""
     try:
-        Looker.of(vlm, method)
+        Policy.of(vlm, method)
     except (MethodError, ModelError) as error:
         return str(error)
     return None
@@ -183,7 +185,7 @@ def _look_again(method: AnyMethod) -> LookAgain | None:
     return next((part for part in parts if isinstance(part, LookAgain)), None)
 
 
-def _remains(reading: Reading, left: Left) -> Reading:
+def _remains(reading: ScoredText, left: Left) -> ScoredText:
     """What is left of a reading: its tokens and mentions at their new places."""
     moved = [(k, left.moved(_bare(reading.text, t.span))) for k, t in enumerate(reading.tokens)]
     kept = [(k, span) for k, span in moved if span is not None]
@@ -216,14 +218,14 @@ def _bare(text: str, span: tuple[int, int]) -> tuple[int, int]:
 
 
 def _withheld(
-    reading: Reading,
+    reading: ScoredText,
     left: Left,
     failing: Sequence[Mention],
-    looked: Mapping[str, Looked],
+    looked: Mapping[str, ObjectVerdict],
     look: LookAgain,
-) -> Iterator[Withheld]:
+) -> Iterator[Removed]:
     """What failed, what was left out beside it, and what is no longer said of what stays."""
-    nothing = Looked(None, 0.0, None, fails=False)  # "no fork", left out with its clause
+    nothing = ObjectVerdict(None, 0.0, None, fails=False)  # "no fork", left out with its clause
 
     def place(start: int) -> int:
         before = [new + min(end, start) - old for old, end, new in left.pieces if old <= start]
@@ -234,13 +236,13 @@ def _withheld(
         if mention in failing or left.moved(mention.span) is None:
             why = looked.get(mention.name, nothing)
             beside = None if mention in failing else _beside(mention, failing).word
-            yield Withheld(mention, sentence, place(start), why, beside)
+            yield Removed(mention, sentence, place(start), why, beside)
             continue
         for detail in mention.details:
             if detail.p_yes is not None and look.denies(detail.p_yes):
-                why = Looked(1 - detail.p_yes, look.details, detail.p_yes, fails=True)
+                why = ObjectVerdict(1 - detail.p_yes, look.details, detail.p_yes, fails=True)
                 word = reading.text[slice(*detail.span)]
-                yield Withheld(mention, sentence, place(detail.span[0]), why, detail=word)
+                yield Removed(mention, sentence, place(detail.span[0]), why, detail=word)
 
 
 def _beside(mention: Mention, failing: Sequence[Mention]) -> Mention:

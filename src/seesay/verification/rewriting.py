@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from seesay.grounding import Mention, Reading, Vocabulary
+from seesay.grounding import Mention, ScoredText, Vocabulary
 from seesay.grounding.clauses import sentences
-from seesay.grounding.removed import Withheld
-from seesay.verification.policy import Looker, sentence_at
+from seesay.grounding.removed import Removed
+from seesay.verification.policy import Policy, sentence_at
 
 MOST_ROUNDS = 12
 """Generations of a batch beside its first; what is undone by then is left out instead."""
@@ -42,14 +42,14 @@ class Path:
         done: nothing is left to write anew.
     """
 
-    reading: Reading
+    reading: ScoredText
     first: frozenset[str]
     stands: int = 0
-    before: Reading | None = None
+    before: ScoredText | None = None
     tried: int = 0
     failed: set[str] = field(default_factory=set)
     blocked: list[tuple[int, ...]] = field(default_factory=list)
-    dropped: list[Withheld] = field(default_factory=list)
+    dropped: list[Removed] = field(default_factory=list)
     done: bool = False
 
     @property
@@ -57,7 +57,7 @@ class Path:
         return [token.id for token in self.reading.tokens]
 
 
-def rewritten(looker: Looker, paths: Sequence[Path], again: Callable[[], list[Reading]]) -> None:
+def rewritten(looker: Policy, paths: Sequence[Path], again: Callable[[], list[ScoredText]]) -> None:
     """Write failing sentences anew until none is left to try.
 
     Args:
@@ -74,7 +74,7 @@ def rewritten(looker: Looker, paths: Sequence[Path], again: Callable[[], list[Re
                 path.reading = reading
 
 
-def _next(looker: Looker, path: Path) -> None:
+def _next(looker: Policy, path: Path) -> None:
     """Judge the try that has come back, and go back to the next sentence that fails."""
     if path.done:
         return
@@ -99,7 +99,7 @@ class _Sentence(NamedTuple):
     mentions: list[Mention]
 
 
-def _sentences(reading: Reading) -> list[_Sentence]:
+def _sentences(reading: ScoredText) -> list[_Sentence]:
     found = []
     for start, end in sentences(reading.text):
         first = next((k for k, t in enumerate(reading.tokens) if t.span[1] > start), 0)
@@ -108,18 +108,18 @@ def _sentences(reading: Reading) -> list[_Sentence]:
     return found
 
 
-def _sentence(reading: Reading, first: int) -> _Sentence:
+def _sentence(reading: ScoredText, first: int) -> _Sentence:
     """The sentence that begins with token `first`; an empty one where the text has ended."""
     every = _sentences(reading)
     return next((one for one in every if one.first >= first), _Sentence(first, []))
 
 
-def _failing(looker: Looker, path: Path, sentence: _Sentence) -> list[Mention]:
+def _failing(looker: Policy, path: Path, sentence: _Sentence) -> list[Mention]:
     looked = looker.looked(path.reading, path.first)
     return [m for m in sentence.mentions if m.name in looked and looked[m.name].fails]
 
 
-def _taken(looker: Looker, path: Path, before: Reading) -> bool:
+def _taken(looker: Policy, path: Path, before: ScoredText) -> bool:
     """Whether the new sentence fails in nothing, keeps what did not fail in the one before it, and
     names something that was not said yet."""
     sentence, old = _sentence(path.reading, path.stands), _sentence(before, path.stands)
@@ -131,13 +131,13 @@ def _taken(looker: Looker, path: Path, before: Reading) -> bool:
     if not names - said - stays or not names >= stays - said or _failing(looker, path, sentence):
         return False
     path.dropped += [
-        Withheld(m, sentence_at(before.text, m.span[0]), m.span[0], looked[m.name], forbidden=True)
+        Removed(m, sentence_at(before.text, m.span[0]), m.span[0], looked[m.name], forbidden=True)
         for m in failed
     ]
     return True
 
 
-def _block(path: Path, sentence: _Sentence, looker: Looker) -> None:
+def _block(path: Path, sentence: _Sentence, looker: Policy) -> None:
     """No failing word of `sentence` may come again, nor the path that led to it."""
     path.tried += 1
     wrong = _failing(looker, path, sentence) or sentence.mentions

@@ -9,12 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from seesay.engine import Record, Session
-from seesay.grounding import Reading
+from seesay.grounding import ScoredText
 from seesay.grounding.clauses import sentences
 from seesay.grounding.scored_text import decode
 from seesay.options import OnText
-from seesay.verification.policy import Looker
-from seesay.verification.verifier import Checks
+from seesay.verification.policy import Policy
+from seesay.verification.verifier import Verifier
 
 
 class Released:
@@ -26,10 +26,10 @@ class Released:
 
     def __init__(
         self,
-        looker: Looker,
-        checks: Checks | None,
+        looker: Policy,
+        checks: Verifier | None,
         session: Session,
-        read: Callable[[Record], Reading],
+        read: Callable[[Record], ScoredText],
         tokenizer: Any,
         on_text: OnText,
     ) -> None:
@@ -46,7 +46,7 @@ class Released:
         self._sentences = len(whole)
         reading = beginning(self.read(run.readout.record(new)), whole[-1][1])
         if self.checks is not None:
-            with self.session.aside():
+            with self.session.suspended():
                 reading = self.checks.after(self.session).ask([reading])[0]
         told = self.looker.revised(reading, whole=False).reading
         if len(told.text) > self._told:
@@ -54,7 +54,7 @@ class Released:
             self.on_text(told.text, told.mentions)
 
 
-def beginning(reading: Reading, end: int) -> Reading:
+def beginning(reading: ScoredText, end: int) -> ScoredText:
     """The first `end` characters of a text."""
     return replace(
         reading,

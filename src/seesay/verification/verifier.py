@@ -13,19 +13,19 @@ from torch import Tensor
 
 from seesay import toy
 from seesay.engine import Session
-from seesay.engine.prefix import Cost, Fork
+from seesay.engine.prefix import CachedPrefix, QuestionCost
 from seesay.errors import InputError
-from seesay.grounding import Calibration, Mention, Reading, Vocabulary
+from seesay.grounding import Calibration, Mention, ScoredText, Vocabulary
 from seesay.grounding.attributes import Form, Kind, by_yes_and_no, found
-from seesay.grounding.forced_choice import Inquiry, shares
+from seesay.grounding.forced_choice import ForcedChoice, shares
 from seesay.grounding.questions import presence
 from seesay.grounding.scored_text import checked, on_grid
-from seesay.grounding.self_check import Answer, ask_yes
+from seesay.grounding.self_check import CheckedObject, ask_yes
 from seesay.methods import LookAgain
 from seesay.models.view import ModelView
 
 
-class Checks:
+class Verifier:
     """Answers to "is there a fork in the image?", kept for the length of one batch.
 
     Args:
@@ -58,24 +58,24 @@ class Checks:
         self._habit, self._blurred = 0.0 if look is None else look.habit, blurred
         self.answers: list[dict[str, float]] = [{} for _ in words]
         self.heatmaps: list[dict[str, NDArray[np.float32] | None]] = [{} for _ in words]
-        self._told: list[dict[Inquiry, float]] = [{} for _ in words]
+        self._told: list[dict[ForcedChoice, float]] = [{} for _ in words]
         self._form = toy.question if all(its.name == "toy" for its in words) else presence
         self._put = form
-        self._fork: Fork | None = None
-        self._dim: Fork | None = None
+        self._fork: CachedPrefix | None = None
+        self._dim: CachedPrefix | None = None
 
     @property
-    def cost(self) -> Cost:
+    def cost(self) -> QuestionCost:
         """What the questions have cost so far."""
-        return Cost() if self._fork is None else self._fork.cost
+        return QuestionCost() if self._fork is None else self._fork.cost
 
-    def after(self, session: Session) -> Checks:
+    def after(self, session: Session) -> Verifier:
         """Ask on the pictures that `session` has encoded; inside its block, before `ask`."""
         if self._fork is None:
-            self._fork = Fork.after(session, self.inputs, self.prompt)
+            self._fork = CachedPrefix.after(session, self.inputs, self.prompt)
         return self
 
-    def ask(self, readings: Sequence[Reading]) -> list[Reading]:
+    def ask(self, readings: Sequence[ScoredText]) -> list[ScoredText]:
         """The readings with `self_check` among the scores of their words, `heatmap_again` and what
         they say of their objects.
 
@@ -110,13 +110,13 @@ class Checks:
         return self.answers
 
     def _without_habit(
-        self, fork: Fork, answers: list[dict[str, Answer]]
-    ) -> list[dict[str, Answer]]:
+        self, fork: CachedPrefix, answers: list[dict[str, CheckedObject]]
+    ) -> list[dict[str, CheckedObject]]:
         """The answers, less what the model would affirm of a blurred picture."""
         if not self._habit or self._blurred is None:
             return answers
         if self._dim is None:
-            self._dim = Fork.fresh(self.view, self._blurred(), self.prompt)
+            self._dim = CachedPrefix.fresh(self.view, self._blurred(), self.prompt)
             self._dim.cost = fork.cost  # one account of both
         habits = ask_yes(self._dim, answers, self._form)
         return [
@@ -124,7 +124,7 @@ class Checks:
             for its, habit in zip(answers, habits, strict=True)
         ]
 
-    def _after_details(self, readings: Sequence[Reading]) -> list[Reading]:
+    def _after_details(self, readings: Sequence[ScoredText]) -> list[ScoredText]:
         """The readings with what they say of their objects, asked after."""
         told = [
             replace(its, mentions=tuple(found(its.text, its.mentions, self.kinds)))
@@ -145,13 +145,13 @@ class Checks:
             for its, known in zip(told, self._told, strict=True)
         ]
 
-    def _affirmed(self, mention: Mention, known: Mapping[Inquiry, float]) -> Mention:
+    def _affirmed(self, mention: Mention, known: Mapping[ForcedChoice, float]) -> Mention:
         details = (replace(d, p_yes=known[self._put(mention.name, d)]) for d in mention.details)
         return replace(mention, details=tuple(details))
 
-    def _forked(self) -> Fork:
+    def _forked(self) -> CachedPrefix:
         if self._fork is None:
-            self._fork = Fork.fresh(self.view, self.inputs, self.prompt)
+            self._fork = CachedPrefix.fresh(self.view, self.inputs, self.prompt)
         return self._fork
 
     def _refuse_unspelt(self, tokenizer: Any, names: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Counts, Kind, Metric, Sample, Score, Totals, ratio
 from seesay.evaluate.benchmarks.files import digest, find_file, read_json, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
-from seesay.evaluate.benchmarks.listed import Counted, Listed, picture_path, tally
+from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, picture_path, tally
 
 SCORER_VERSION: Final = 1
 START: Final = 0.001
@@ -60,7 +60,7 @@ def _hal(totals: Totals) -> Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AmberGenerative(Listed):
+class AmberGenerative(ListedQuestions):
     """Descriptions, held against words that annotators listed for each picture.
 
     Published figures are rounded to one decimal; these are not.

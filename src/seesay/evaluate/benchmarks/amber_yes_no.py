@@ -21,7 +21,7 @@ from seesay.evaluate.benchmarks.amber import (
 )
 from seesay.evaluate.benchmarks.files import digest, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
-from seesay.evaluate.benchmarks.listed import Counted, Listed, picture_path, tally
+from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, picture_path, tally
 
 SCORER_VERSION: Final = 1
 
@@ -102,7 +102,7 @@ def _unparsed(totals: Totals) -> Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AmberDiscriminative(Listed):
+class AmberDiscriminative(ListedQuestions):
     """Yes/no questions; only the exact answers "Yes" and "No" count as either, as published.
 
     Published figures are rounded to one decimal; these are not.

@@ -17,13 +17,13 @@ from seesay.evaluate.benchmarks.chair_read import READERS, SCORER_VERSION
 from seesay.evaluate.benchmarks.coco import annotation_files, read_coco
 from seesay.evaluate.benchmarks.files import digest, find_files, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
-from seesay.evaluate.benchmarks.listed import Counted, Listed, picture_path, tally
+from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, picture_path, tally
 
 PROMPT = "Please describe this image in detail."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chair(Listed):
+class Chair(ListedQuestions):
     """Captions of COCO images.
 
     Attributes:

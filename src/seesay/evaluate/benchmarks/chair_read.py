@@ -18,7 +18,7 @@ from seesay.evaluate.benchmarks.chair_words import MERGED, NODES, PATTERN, lemma
 SCORER_VERSION: Final = 1
 
 
-class Mention(NamedTuple):
+class ObjectMention(NamedTuple):
     """An object word of a caption.
 
     Attributes:
@@ -36,27 +36,27 @@ class Mention(NamedTuple):
         return Named(self.word, self.object)
 
 
-def read_pattern(text: str) -> list[Mention]:
+def read_pattern(text: str) -> list[ObjectMention]:
     """Objects as the original scorer finds them: a singular "bus" never counts."""
     return _look_up([PATTERN.get(token, token) for token in tokenize(text.lower())], MERGED)
 
 
-def read_nltk(text: str) -> list[Mention]:
+def read_nltk(text: str) -> list[ObjectMention]:
     """Objects as the variant with NLTK lemmas finds them: no "men", and "seated" is a chair."""
     return _look_up(lemmas(tokenize(text.lower())), _MERGED_LEMMAS)
 
 
-def read_clean(text: str) -> list[Mention]:
+def read_clean(text: str) -> list[ObjectMention]:
     """Objects by seesay's own vocabulary; the place is that of its first character."""
     from seesay.grounding.vocabulary import Vocabulary
 
     return [
-        Mention(text[word.start : word.end].lower(), word.name, word.start)
+        ObjectMention(text[word.start : word.end].lower(), word.name, word.start)
         for word in Vocabulary.coco().find(text)
     ]
 
 
-READERS: Final[dict[str, Callable[[str], list[Mention]]]] = {
+READERS: Final[dict[str, Callable[[str], list[ObjectMention]]]] = {
     "pattern": read_pattern,
     "nltk": read_nltk,
     "clean": read_clean,
@@ -67,7 +67,7 @@ _MERGED_LEMMAS: Final = MERGED | {("wine", "glass"): "wine glass"}
 _FIRST_PARTS: Final = frozenset(first for first, _ in _MERGED_LEMMAS)
 
 
-def _look_up(words: Sequence[str], merged: dict[tuple[str, str], str]) -> list[Mention]:
+def _look_up(words: Sequence[str], merged: dict[tuple[str, str], str]) -> list[ObjectMention]:
     """Merge neighbours from the left, then keep the vocabulary.
 
     With a toilet in the text no "seat" counts. The published script drops these words without
@@ -79,7 +79,7 @@ def _look_up(words: Sequence[str], merged: dict[tuple[str, str], str]) -> list[M
     if "toilet" in words and "seat" in words:
         words = [word for word in words if word != "seat"]
     return [
-        Mention(word, NODES[word], places[number])
+        ObjectMention(word, NODES[word], places[number])
         for number, word in enumerate(words)
         if word in NODES
     ]

@@ -27,7 +27,7 @@ class Counted(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed(Benchmark):
+class ListedQuestions(Benchmark):
     """A benchmark whose samples are listed one by one.
 
     Attributes:

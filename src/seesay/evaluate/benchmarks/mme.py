@@ -16,7 +16,7 @@ from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Counts, Kind, Metric, Sample, Score, Totals, ratio
 from seesay.evaluate.benchmarks.files import digest, find_files, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
-from seesay.evaluate.benchmarks.listed import Counted, Listed, picture_path, tally
+from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, picture_path, tally
 
 CATEGORIES: Final = ("existence", "count", "position", "color")
 SCORER_VERSION: Final = 1
@@ -73,7 +73,7 @@ def _metrics() -> dict[str, Metric]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mme(Listed):
+class Mme(ListedQuestions):
     """Two questions a picture, one to be answered with yes and one with no. A category's score is
     the share of right answers (acc) plus the share of pictures with both right (acc+), the subset's
     their sum, at most 800.

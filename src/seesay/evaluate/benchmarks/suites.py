@@ -15,7 +15,7 @@ from seesay.evaluate.benchmarks.amber import AmberGenerative
 from seesay.evaluate.benchmarks.amber_yes_no import AmberDiscriminative
 from seesay.evaluate.benchmarks.chair import Chair
 from seesay.evaluate.benchmarks.hub import hub_folder, is_hub
-from seesay.evaluate.benchmarks.listed import Listed
+from seesay.evaluate.benchmarks.listed import ListedQuestions
 from seesay.evaluate.benchmarks.mme import Mme
 from seesay.evaluate.benchmarks.pope import SAMPLINGS, SOURCES, Pope
 from seesay.evaluate.benchmarks.toy import SPLITS, ToyCaptions, ToyPope
@@ -27,7 +27,7 @@ Data = Path | str | Mapping[str, Path | str] | None
 class _Leaf:
     """How one benchmark is made: its class, what its name fixes, and which data it reads."""
 
-    kind: type[Listed]
+    kind: type[ListedQuestions]
     fixed: Mapping[str, Any]
 
     @property
@@ -108,7 +108,7 @@ SUITES: Final[Mapping[str, Suite]] = _suites()
 """Every name that `suite` understands: groups, then single benchmarks."""
 
 
-def suite(text: str, *, data: Data = None, limit: int | None = None) -> list[Listed]:
+def suite(text: str, *, data: Data = None, limit: int | None = None) -> list[ListedQuestions]:
     """The benchmarks that a text names, in its order.
 
     Args:
@@ -124,7 +124,7 @@ def suite(text: str, *, data: Data = None, limit: int | None = None) -> list[Lis
         InputError: unknown names (with the nearest), values of a wrong type or out of range, a
             benchmark that is named twice, or one without the folder it needs.
     """
-    benchmarks: dict[str, Listed] = {}
+    benchmarks: dict[str, ListedQuestions] = {}
     for name, options in _parse(text):
         for benchmark in _build(name, options, data, limit):
             if benchmark.name in benchmarks:
@@ -179,7 +179,9 @@ def _value(keyword: ast.keyword, text: str) -> Any:
         ) from None
 
 
-def _build(name: str, options: Mapping[str, Any], data: Data, limit: int | None) -> list[Listed]:
+def _build(
+    name: str, options: Mapping[str, Any], data: Data, limit: int | None
+) -> list[ListedQuestions]:
     chosen = SUITES[name]
     for option in options:
         if option not in chosen.options:
@@ -192,7 +194,7 @@ def _build(name: str, options: Mapping[str, Any], data: Data, limit: int | None)
         given = {o: _checked(name, o, v, leaf) for o, v in options.items() if o in leaf.options}
         if "folder" in leaf.options:
             given["folder"] = _folder(member, given.get("folder", data))
-        make: Callable[..., Listed] = partial(leaf.kind, **leaf.fixed)
+        make: Callable[..., ListedQuestions] = partial(leaf.kind, **leaf.fixed)
         benchmarks.append(make(**given, limit=limit))
     return benchmarks
 

@@ -23,7 +23,7 @@ from seesay import toy
 from seesay.errors import InputError, nearest
 from seesay.evaluate.benchmark import Answer, Kind, Metric, Sample, Score
 from seesay.evaluate.benchmarks.captions import COLUMNS, METRICS, Named, count_caption, finished
-from seesay.evaluate.benchmarks.listed import DRAWN, Counted, Listed, tally
+from seesay.evaluate.benchmarks.listed import DRAWN, Counted, ListedQuestions, tally
 from seesay.evaluate.benchmarks.yes_no import YesNo
 from seesay.toy import OBJECTS, Scene
 from seesay.toy.world import Split, choose_objects
@@ -36,7 +36,7 @@ _NO_IMAGE: Final = Image.new("RGB", (1, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyCaptions(Listed):
+class ToyCaptions(ListedQuestions):
     """Descriptions of scenes, scored as CHAIR is: each object word counts.
 
     Attributes:
@@ -152,7 +152,7 @@ class ToyPope(YesNo):
             asked += 2 * len(present(scenes[-1:], 0))
         return scenes
 
-    def _sample(self, scene: toy.Scene, asked: Asked) -> Sample:
+    def _sample(self, scene: toy.Scene, asked: ObjectQuestion) -> Sample:
         picture = _picture(scene)
         return Sample(
             id=f"{scene.seed}-{asked.name}",
@@ -188,7 +188,7 @@ SAMPLINGS: Final[tuple[Sampling, ...]] = get_args(Sampling)
 _PER_SCENE: Final = 2
 
 
-class Asked(NamedTuple):
+class ObjectQuestion(NamedTuple):
     """Whether an object is in a scene (by its place in the list of scenes), and the truth."""
 
     row: int
@@ -196,17 +196,17 @@ class Asked(NamedTuple):
     there: bool
 
 
-def present(scenes: Sequence[Scene], seed: int) -> list[Asked]:
+def present(scenes: Sequence[Scene], seed: int) -> list[ObjectQuestion]:
     """Up to two questions a scene about what is there."""
     rng = Random(f"present:{seed}")
     return [
-        Asked(row, name, True)
+        ObjectQuestion(row, name, True)
         for row, scene in enumerate(scenes)
         for name in rng.sample(sorted(scene.present), _count(scene))
     ]
 
 
-def absent(scenes: Sequence[Scene], sampling: Sampling, seed: int) -> list[Asked]:
+def absent(scenes: Sequence[Scene], sampling: Sampling, seed: int) -> list[ObjectQuestion]:
     """As many questions a scene as `present` asks, about what is not there.
 
     "random" takes any object, "popular" the most frequent of training scenes, "adversarial" those
@@ -218,7 +218,7 @@ def absent(scenes: Sequence[Scene], sampling: Sampling, seed: int) -> list[Asked
         names = [name for name in OBJECTS if name not in scene.present]
         rng.shuffle(names)
         names.sort(key=lambda name: -_pull(name, scene, sampling))
-        asked += [Asked(row, name, False) for name in names[: _count(scene)]]
+        asked += [ObjectQuestion(row, name, False) for name in names[: _count(scene)]]
     return asked
 
 

@@ -21,7 +21,7 @@ from seesay.evaluate.benchmark import Answer, Kind, Metric, Sample, Score, ratio
 from seesay.evaluate.benchmarks.files import digest, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
 from seesay.evaluate.benchmarks.judge import AnyJudge, judge_name
-from seesay.evaluate.benchmarks.listed import Counted, Listed, tally
+from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, tally
 
 SCORER_VERSION: Final = 1
 COLUMNS: Final = ("asked", "judged", "right", "points", "unjudged")
@@ -79,7 +79,7 @@ def read_verdict(reply: str) -> Verdict | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoQuestions(Listed):
+class VideoQuestions(ListedQuestions):
     """Open questions about videos.
 
     Attributes:

@@ -15,7 +15,7 @@ import numpy as np
 
 from seesay.errors import InputError, nearest
 from seesay.evaluate.benchmark import Answer, Counts, Kind, Metric, Sample, Score, Totals, ratio
-from seesay.evaluate.benchmarks.listed import Counted, Listed, tally
+from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, tally
 
 Said: TypeAlias = Literal["yes", "no", "other"]
 PARSER_VERSION: Final = 1
@@ -128,7 +128,7 @@ METRICS: Final[Mapping[str, Metric]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class YesNo(Listed):
+class YesNo(ListedQuestions):
     """Questions with a "yes" or "no" for an answer.
 
     Attributes:

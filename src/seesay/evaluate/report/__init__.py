@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seesay.evaluate.report import data, markdown, page, terminal
-from seesay.evaluate.report.content import Report
+from seesay.evaluate.report.content import EvaluationReport
 from seesay.evaluate.report.table_builder import assemble
 from seesay.evaluate.statistics import RESAMPLES
 
-__all__ = ["Report", "build", "data", "markdown", "page", "terminal"]
+__all__ = ["EvaluationReport", "build", "data", "markdown", "page", "terminal"]
 
 
 def build(
@@ -25,7 +25,7 @@ def build(
     suite: str | None = None,
     data_folder: str | Path | None = None,
     on_line: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> EvaluationReport:
     """A report of one or more results folders; needs no model.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seesay.evaluate.report import formatting
-from seesay.evaluate.report.content import Beside, Line, Report, Table
+from seesay.evaluate.report.content import Beside, EvaluationReport, Table, TableLine
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def overview(report: Report) -> Iterator[tuple[str, Grid]]:
+def overview(report: EvaluationReport) -> Iterator[tuple[str, Grid]]:
     """For each model: every method's headline difference to plain, by benchmark."""
     for model, tables in report.models().items():
         methods = dict.fromkeys(one.label for table in tables for one in table.of_role("method"))
@@ -178,7 +178,7 @@ def _met(table: Table, label: str) -> Cell:
     return _difference(line, table.headline) if line else Cell(formatting.MISSING)
 
 
-def _measured(line: Line, metric: str) -> Cell:
+def _measured(line: TableLine, metric: str) -> Cell:
     """A figure; plain's with its interval, the others' with their difference."""
     one = line.compared.get(metric)
     if one is None:
@@ -187,11 +187,11 @@ def _measured(line: Line, metric: str) -> Cell:
     return Cell(value, formatting.difference(one), _key(line, metric), _look(one.verdict))
 
 
-def _value(line: Line, metric: str) -> Cell:
+def _value(line: TableLine, metric: str) -> Cell:
     return Cell(formatting.number(line.figures[metric].value), key=_key(line, metric))
 
 
-def _difference(line: Line, metric: str) -> Cell:
+def _difference(line: TableLine, metric: str) -> Cell:
     one = line.compared.get(metric)
     if one is None:
         return Cell("", key=0.0)
@@ -202,7 +202,7 @@ def _look(verdict: str) -> str:
     return verdict if verdict in ("better", "worse") else ""
 
 
-def _key(line: Line, metric: str) -> float | None:
+def _key(line: TableLine, metric: str) -> float | None:
     value = line.figures[metric].value
     return value if math.isfinite(value) else None
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from seesay.evaluate.report.content import Line, Table
+from seesay.evaluate.report.content import Table, TableLine
 from seesay.evaluate.report.formatting import cost, figure, heading
 from seesay.evaluate.statistics import Interval
 from seesay.render.charts import (
@@ -119,7 +119,9 @@ def sweeps(table: Table) -> Iterator[tuple[str, str]]:
         yield f"{method}.{name}", document(WIDTH, top + 16, _title(table, "sweep"), "".join(out))
 
 
-def _curve(table: Table, steps: Sequence[Line], metric: str, x: Axis, top: float) -> Iterator[str]:
+def _curve(
+    table: Table, steps: Sequence[TableLine], metric: str, x: Axis, top: float
+) -> Iterator[str]:
     """One metric over a sweep's values, plain's as a dashed line, grey where recall has fallen."""
     plain = table.lines[0].figures[metric]
     ends = [end for step in steps for end in step.figures[metric]]
@@ -152,8 +154,8 @@ def _between(values: Sequence[float], value: float, x: Axis) -> tuple[float, flo
     return left, right
 
 
-def _sweeps(table: Table) -> list[list[Line]]:
-    groups: dict[tuple[str, str], list[Line]] = {}
+def _sweeps(table: Table) -> list[list[TableLine]]:
+    groups: dict[tuple[str, str], list[TableLine]] = {}
     for line in table.of_role("sweep"):
         if line.swept:
             groups.setdefault(line.swept[:2], []).append(line)
@@ -179,7 +181,7 @@ def _names(table: Table, price: str, x: Axis, y: Axis) -> Iterator[str]:
     yield text(x.end, y.start + 36, right, "name", "end")
 
 
-def _place(line: Line, table: Table, price: str, x: Axis, y: Axis) -> tuple[float, float]:
+def _place(line: TableLine, table: Table, price: str, x: Axis, y: Axis) -> tuple[float, float]:
     return x.at(line.figures[price].value), y.at(line.figures[table.headline].value)
 
 
@@ -201,11 +203,11 @@ def _path(places: Sequence[tuple[float, float]], colour: str, dashed: bool = Fal
     return f'<path d="M{line}" fill="none" stroke="{colour}" stroke-width="1.6"{dash}/>'
 
 
-def _dot(at: tuple[float, float], line: Line, table: Table, price: str) -> str:
+def _dot(at: tuple[float, float], line: TableLine, table: Table, price: str) -> str:
     return _circle(at, _said(line, table, price), BEFORE) if math.isfinite(sum(at)) else ""
 
 
-def _end(at: tuple[float, float], line: Line) -> str:
+def _end(at: tuple[float, float], line: TableLine) -> str:
     """The value of a sweep's last step, beside its dot."""
     if line.swept is None or not math.isfinite(sum(at)):
         return ""
@@ -240,7 +242,7 @@ def _legend(entries: Sequence[tuple[str, str, str]], top: float) -> tuple[str, f
     return "".join(out), top + 24 * rows
 
 
-def _said(line: Line, table: Table, price: str) -> str:
+def _said(line: TableLine, table: Table, price: str) -> str:
     headline = f"{table.headline} {figure(line.figures[table.headline])}"
     return f"{line.label}: {headline}, {price} {figure(line.figures[price])}"
 

@@ -88,7 +88,7 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Cost:
+class RelativeCost:
     """Attributes:
     seconds, tokens: a mean answer's.
     ratio: seconds a token over plain's in the same run.
@@ -100,7 +100,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One row: a method, plain, or a control with records of its own.
 
     Attributes:
@@ -116,7 +116,7 @@ class Line:
     role: Role
     method: str
     figures: Mapping[str, Interval]
-    cost: Cost
+    cost: RelativeCost
     compared: Mapping[str, Compared] = field(default_factory=dict)
     mcnemar: tuple[int, int, float] | None = None
     beside: tuple[Beside, ...] = ()
@@ -143,7 +143,7 @@ class Table:
     metrics: Mapping[str, Metric]
     pictures: int
     samples: int
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
     protocol: Mapping[str, Any]
     dropping: tuple[tuple[float, float], ...] = ()
 
@@ -157,12 +157,12 @@ class Table:
         names = {"caption": controls.RECALL_METRICS, "yes-no": ("yes-ratio",)}.get(self.kind, ())
         return next((name for name in names if name in self.metrics), None)
 
-    def of_role(self, *roles: Role) -> list[Line]:
+    def of_role(self, *roles: Role) -> list[TableLine]:
         return [line for line in self.lines if line.role in roles]
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """Attributes:
     runs: the folders that it was made from.
     resamples: draws behind every interval.

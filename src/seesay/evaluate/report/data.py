@@ -8,13 +8,13 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from seesay.evaluate.benchmark import Metric
-from seesay.evaluate.report.content import Report
+from seesay.evaluate.report.content import EvaluationReport
 from seesay.evaluate.statistics import Interval
 
 SCHEMA = "seesay.report/1"
 
 
-def render(report: Report) -> str:
+def render(report: EvaluationReport) -> str:
     """The report as JSON text."""
     content = {"schema": SCHEMA, **_plain(report)}
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seesay.evaluate.benchmark import Metric
-from seesay.evaluate.report.content import Cost, Line, Table
+from seesay.evaluate.report.content import RelativeCost, Table, TableLine
 from seesay.evaluate.statistics import Compared, Interval
 
 TOY = (
@@ -76,7 +76,7 @@ def probability(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
 
 
-def cost(value: Cost) -> str:
+def cost(value: RelativeCost) -> str:
     return f"×{value.ratio:.2f}" if math.isfinite(value.ratio) else MISSING
 
 
@@ -102,14 +102,14 @@ CONTROL_NAMES: Mapping[str, str] = {
 }
 
 
-def mcnemar(line: Line) -> str:
+def mcnemar(line: TableLine) -> str:
     if line.mcnemar is None:
         return MISSING
     lost, won, p = line.mcnemar
     return f"{won} won, {lost} lost, p {probability(p)}"
 
 
-def remarks(line: Line) -> str:
+def remarks(line: TableLine) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in line.remarks.items())
 
 

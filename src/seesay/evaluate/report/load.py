@@ -12,7 +12,7 @@ from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Benchmark, Sample
 from seesay.evaluate.benchmarks import suite as suite_of
 from seesay.evaluate.report.content import Answered, Gathered, Measured
-from seesay.runs.evaluation import Entry, Plan, Planned, Run, open_run
+from seesay.runs.evaluation import Entry, Plan, Planned, Results, open_run
 from seesay.runs.evaluation.plan import planned, split
 
 
@@ -80,7 +80,7 @@ def _benchmarks(plan: Plan, suite: str | None, data: str | Path | None) -> dict[
     return {name: benchmark for name, benchmark in found.items() if name in plan.benchmarks}
 
 
-def _samples(run: Run, benchmark: Benchmark, asked: Planned) -> list[Sample]:
+def _samples(run: Results, benchmark: Benchmark, asked: Planned) -> list[Sample]:
     skipped = set(asked.skipped)
     every = list(benchmark.samples())[: run.plan.limit]
     samples = [sample for sample in every if sample.id not in skipped]
@@ -92,7 +92,7 @@ def _samples(run: Run, benchmark: Benchmark, asked: Planned) -> list[Sample]:
     return samples
 
 
-def _answered(run: Run, benchmark: str) -> Iterator[Answered]:
+def _answered(run: Results, benchmark: str) -> Iterator[Answered]:
     answers = {entry.label: run.answers(entry, benchmark) for entry in run.plan.entries}
     pace = _pace(answers[run.plan.entries[0].label])
     for entry in run.plan.entries:

@@ -8,17 +8,17 @@ from typing import Any
 
 from seesay.evaluate.report import cells, formatting
 from seesay.evaluate.report.cells import Cell, Grid
-from seesay.evaluate.report.content import Report, Table, settled, shared
+from seesay.evaluate.report.content import EvaluationReport, Table, settled, shared
 from seesay.render.terminal import printable
 
 
-def render(report: Report, title: str = "Evaluation") -> str:
+def render(report: EvaluationReport, title: str = "Evaluation") -> str:
     """The whole report; everything that a model or a user wrote is escaped."""
     return "\n".join([f"# {_text(title)}", "", *_opening(report), *_overview(report),
                       *_tables(report), *_protocol(report)])  # fmt: skip
 
 
-def leaderboard(report: Report, title: str = "Leaderboard") -> str:
+def leaderboard(report: EvaluationReport, title: str = "Leaderboard") -> str:
     """One table a benchmark, the best first, with the protocol."""
     lines = [f"# {_text(title)}", "", *_opening(report)]
     lines += [
@@ -40,13 +40,13 @@ def grid(given: Grid) -> list[str]:
     return [head, rule, *rows, ""]
 
 
-def _opening(report: Report) -> Iterator[str]:
+def _opening(report: EvaluationReport) -> Iterator[str]:
     for remark in report.remarks:
         yield f"**{_text(remark)}**"
         yield ""
 
 
-def _overview(report: Report) -> Iterator[str]:
+def _overview(report: EvaluationReport) -> Iterator[str]:
     for model, shown in cells.overview(report):
         yield f"## All methods on {_text(model)}"
         yield ""
@@ -59,7 +59,7 @@ def _overview(report: Report) -> Iterator[str]:
         yield ""
 
 
-def _tables(report: Report) -> Iterator[str]:
+def _tables(report: EvaluationReport) -> Iterator[str]:
     for table in report.tables:
         yield f"## {_text(table.benchmark)}"
         yield ""
@@ -83,7 +83,7 @@ def _about(table: Table) -> str:
     return f"{_text(table.model)}, {formatting.about(table)}."
 
 
-def _protocol(report: Report) -> Iterator[str]:
+def _protocol(report: EvaluationReport) -> Iterator[str]:
     yield "## Protocol"
     yield ""
     for folder, stamp in report.stamps.items():

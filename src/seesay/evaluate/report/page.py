@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from seesay.evaluate.report import cells, charts, formatting
-from seesay.evaluate.report.content import Report, settled
+from seesay.evaluate.report.content import EvaluationReport, settled
 from seesay.render.page import digest
 from seesay.render.terminal import printable
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 
-def render(report: Report, title: str = "Evaluation") -> str:
+def render(report: EvaluationReport, title: str = "Evaluation") -> str:
     """The page as text. Everything that a model or a user wrote is escaped."""
     script = files("seesay.evaluate.report").joinpath("sort.js").read_text(encoding="utf-8")
     return _template().render(

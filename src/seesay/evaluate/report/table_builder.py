@@ -12,12 +12,12 @@ from seesay.evaluate.report import formatting
 from seesay.evaluate.report.content import (
     Answered,
     Beside,
-    Cost,
+    EvaluationReport,
     Gathered,
-    Line,
     Measured,
-    Report,
+    RelativeCost,
     Table,
+    TableLine,
 )
 from seesay.evaluate.statistics import Compared
 
@@ -30,7 +30,7 @@ def assemble(
     resamples: int = statistics.RESAMPLES,
     controlled: bool = True,
     on_line: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> EvaluationReport:
     """The report of what was gathered; `on_line` is told (lines done, of how many)."""
     total, done = sum(len(one.answered) for one in gathered.measured), count(1)
     tables = [
@@ -40,7 +40,9 @@ def assemble(
     remarks = list(gathered.remarks)
     if any(one.benchmark.startswith("toy-") for one in tables):
         remarks.insert(0, formatting.TOY)
-    return Report(tuple(tables), tuple(gathered.stamps), resamples, gathered.stamps, tuple(remarks))
+    return EvaluationReport(
+        tuple(tables), tuple(gathered.stamps), resamples, gathered.stamps, tuple(remarks)
+    )
 
 
 def table(
@@ -113,10 +115,10 @@ class _Desk:
             found |= statistics.compare(plain, others, self.benchmark.metrics, self.resamples)
         return found
 
-    def _line(self, one: Answered, compared: Mapping[str, Compared]) -> Line:
+    def _line(self, one: Answered, compared: Mapping[str, Compared]) -> TableLine:
         score = self.scores[one.label]
         beside = tuple(self._beside(one, compared)) if one.role == "method" else ()
-        return Line(
+        return TableLine(
             label=one.label,
             role=one.role,
             method=one.method,
@@ -237,9 +239,11 @@ def account(compared: Compared, beside: Sequence[Beside]) -> str:
     return f"{text} (not made: {', '.join(untested)})" if untested else text
 
 
-def _cost(one: Answered) -> Cost:
+def _cost(one: Answered) -> RelativeCost:
     said: list[Answer] = [answer for answer in one.answers.values() if answer.error is None]
     seconds, tokens = sum(a.seconds for a in said), sum(a.tokens for a in said)
     many = max(len(said), 1)
     pace = seconds / tokens if tokens else float("nan")
-    return Cost(seconds / many, tokens / many, pace / one.pace if one.pace else float("nan"))
+    return RelativeCost(
+        seconds / many, tokens / many, pace / one.pace if one.pace else float("nan")
+    )

@@ -10,13 +10,13 @@ from rich.text import Text
 
 from seesay.evaluate.report import cells, formatting
 from seesay.evaluate.report.cells import Grid
-from seesay.evaluate.report.content import Report
+from seesay.evaluate.report.content import EvaluationReport
 from seesay.render.terminal import printable
 
 _LOOKS = {"better": "green", "worse": "red"}
 
 
-def tables(report: Report) -> Iterator[RenderableType]:
+def tables(report: EvaluationReport) -> Iterator[RenderableType]:
     """One table a benchmark, then what a reader must know."""
     for table in report.tables:
         yield Text(f"{printable(table.benchmark)} on {printable(table.model)}, "

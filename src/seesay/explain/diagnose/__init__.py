@@ -7,18 +7,18 @@ methods (`asking`), and concludes with figures, numbers and claims (`content`), 
 
 from __future__ import annotations
 
-from seesay.explain.diagnose.protocol import Settings
+from seesay.explain.diagnose.protocol import DiagnosisSettings
 from seesay.explain.diagnose.run import REGISTRY, diagnose, parse
-from seesay.explain.diagnose.types import Claim, Diagnosis, Finding, Part, Report
+from seesay.explain.diagnose.types import Claim, Diagnosis, DiagnosisReport, Finding, FindingPart
 
 __all__ = [
     "REGISTRY",
     "Claim",
     "Diagnosis",
+    "DiagnosisReport",
+    "DiagnosisSettings",
     "Finding",
-    "Part",
-    "Report",
-    "Settings",
+    "FindingPart",
     "diagnose",
     "parse",
 ]

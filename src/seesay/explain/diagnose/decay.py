@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seesay.explain.diagnose.attention_shares import HALVES, Distances, Fading, Shares
+from seesay.explain.diagnose.attention_shares import HALVES, AttentionShares, Distances, Fading
 from seesay.explain.diagnose.figures import (
     Floats,
     curve,
@@ -22,9 +22,9 @@ from seesay.explain.diagnose.figures import (
     slowed,
     too_few_pictures,
 )
-from seesay.explain.diagnose.probe import Batch, Taker
+from seesay.explain.diagnose.probe import Batch, Probe
 from seesay.explain.diagnose.token_types import KINDS, LOW
-from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, FindingPart, Numbers
 from seesay.explain.diagnose.wording import columns, interval, layers, percent
 from seesay.methods.farsight import FarSight
 from seesay.render import charts
@@ -39,8 +39,8 @@ class Decay(Diagnosis):
     question = "Does attention leak to tokens that say nothing, and away from the picture?"
     paper = "Seeing Far and Clearly (FarSight), CVPR 2025, arXiv 2505.16652"
 
-    def takers(self, batch: Batch) -> list[Taker]:
-        return [Shares(batch), Fading(batch), Fading(batch, FarSight()), Distances(batch)]
+    def takers(self, batch: Batch) -> list[Probe]:
+        return [AttentionShares(batch), Fading(batch), Fading(batch, FarSight()), Distances(batch)]
 
     def conclude(self, evidence: Evidence) -> Finding:
         _, notes = evidence.of(self.name)
@@ -57,7 +57,7 @@ class Decay(Diagnosis):
         return self.finding(parts, remarks=tuple(remarks))
 
 
-def _collapse(notes: Sequence[Mapping[str, Any]]) -> Part:
+def _collapse(notes: Sequence[Mapping[str, Any]]) -> FindingPart:
     shares = np.array([one["shares"] for one in notes])  # (pictures, layers, kinds)
     even = np.array([one["even"] for one in notes])  # (pictures, kinds)
     low = shares[:, :, LOW].sum(2)
@@ -73,10 +73,10 @@ def _collapse(notes: Sequence[Mapping[str, Any]]) -> Part:
     evenly = [interval(mean(even[:, k])) for k in range(len(KINDS))]
     rows = columns(layers(shares.shape[1]), *curves.values())
     lines = [
-        charts.Line(kind, found, charts.COLOURS[k])
+        charts.ChartLine(kind, found, charts.COLOURS[k])
         for k, (kind, found) in enumerate(curves.items())
     ]
-    return Part(
+    return FindingPart(
         "Who gets the attention",
         "As the model writes, each layer hands out 100 % of its attention. The curves say what "
         "share goes to which kind of token. Low in content are: the beginning-of-text token and "
@@ -89,7 +89,7 @@ def _collapse(notes: Sequence[Mapping[str, Any]]) -> Part:
     )
 
 
-def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
+def _fades(notes: Sequence[Mapping[str, Any]]) -> FindingPart:
     plain, held, even = (_ragged(notes, n) for n in ("fading", "registers", "even_picture"))
     steps = [np.arange(len(row), dtype=float) / 10 for row in plain]
     few = too_few_pictures(len(notes))
@@ -126,7 +126,7 @@ def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
         "even share": _by_step(even, shown),
     }
     lines = [
-        charts.Line(name, values, colour, dashed)
+        charts.ChartLine(name, values, colour, dashed)
         for (name, values), (colour, dashed) in zip(
             found.items(),
             ((charts.COLOURS[0], False), (charts.COLOURS[1], True), (charts.COLOURS[5], True)),
@@ -135,7 +135,7 @@ def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
     ]
     at = list(range(0, shown, max(1, shown // 12)))
     rows = [[str(t), *(interval(values[t]) for values in found.values())] for t in at]
-    return Part(
+    return FindingPart(
         "Does the picture fade as the text grows?",
         "The share of attention on the picture, token by token of the answer (mean of all heads "
         f"and layers), for the plain model and for the same words read {with_registers}. The grey "
@@ -153,7 +153,7 @@ def _fades(notes: Sequence[Mapping[str, Any]]) -> Part:
     )  # fmt: skip
 
 
-def _far(notes: Sequence[Mapping[str, Any]]) -> Part:
+def _far(notes: Sequence[Mapping[str, Any]]) -> FindingPart:
     width = max(len(one["far"]) for one in notes)
     far, pairs = (
         np.array([[*one[name], *[0.0] * (width - len(one[name]))] for one in notes])
@@ -176,7 +176,7 @@ def _far(notes: Sequence[Mapping[str, Any]]) -> Part:
         unable=too_few_pictures(len(notes)),
     )
     rows = [[f"{d:.0f}", interval(one)] for d, one in zip(distances, found, strict=True)]
-    return Part(
+    return FindingPart(
         "Does distance matter?",
         "How much attention a patch gets, by how many tokens it lies behind the word that is being "
         "written; 1 is an even share. Rotary positions make far tokens fainter. Distance counts "
@@ -185,7 +185,7 @@ def _far(notes: Sequence[Mapping[str, Any]]) -> Part:
         Numbers(("tokens behind, from", "attention, in even shares"), rows),
         charts.curves(
             "Attention on a patch by its distance",
-            [charts.Line("a patch of the picture", found)],
+            [charts.ChartLine("a patch of the picture", found)],
             x=[float(np.log2(d)) for d in distances],
             x_name="log₂ of the distance in tokens",
             y_name="even shares",

@@ -19,7 +19,7 @@ from seesay.errors import InputError
 from seesay.evaluate.calibrate import SPLITS, listed
 from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.figures import Floats, estimate
-from seesay.explain.diagnose.types import Evidence, Told, Word
+from seesay.explain.diagnose.types import DescribedImage, Evidence, NamedWord
 from seesay.grounding import Vocabulary
 from seesay.grounding.risk import Mention
 from seesay.pictures import Opened, Picture
@@ -33,13 +33,13 @@ words of the text; an object counts once."""
 
 def describe(
     vlm: VLM,
-    shown: Sequence[Shown],
+    shown: Sequence[DiagnosedImage],
     opened: Sequence[Opened],
     *,
     prompt: str,
     max_new_tokens: int,
     vocabulary: Vocabulary | None,
-) -> list[Told]:
+) -> list[DescribedImage]:
     """What the plain model says, greedily."""
     texts = vlm.describe(
         list(opened),
@@ -49,7 +49,7 @@ def describe(
         batch_size=len(opened),
     )
     return [
-        Told(
+        DescribedImage(
             one.id,
             tuple(token.id for token in text.tokens),
             tuple(_words(text.mentions, one.objects)),
@@ -61,7 +61,7 @@ def describe(
 
 def count(
     vlm: VLM,
-    shown: Sequence[Shown],
+    shown: Sequence[DiagnosedImage],
     opened: Sequence[Opened],
     method: AnyMethod | None,
     *,
@@ -88,14 +88,14 @@ def count(
     return found
 
 
-def _words(mentions: Iterable[Mention], objects: frozenset[str] | None) -> Iterable[Word]:
+def _words(mentions: Iterable[Mention], objects: frozenset[str] | None) -> Iterable[NamedWord]:
     """The first mention of each object."""
     names: dict[str, None] = {}
     for mention in mentions:
         if mention.name not in names:
             names[mention.name] = None
             invented = None if objects is None else mention.name not in objects
-            yield Word(mention.name, mention.token, len(names), invented)
+            yield NamedWord(mention.name, mention.token, len(names), invented)
 
 
 INVENTED, NAMED, PRESENT, WORDS = range(len(COUNTS))
@@ -173,7 +173,7 @@ FIRST_SEED = 4_000_000
 
 
 @dataclass(frozen=True)
-class Shown:
+class DiagnosedImage:
     """A picture.
 
     Attributes:
@@ -187,7 +187,7 @@ class Shown:
     objects: frozenset[str] | None
 
 
-def pictures_of(images: str, count: int, vocabulary: Vocabulary) -> list[Shown]:
+def pictures_of(images: str, count: int, vocabulary: Vocabulary) -> list[DiagnosedImage]:
     """The first `count` pictures that `images` names.
 
     Args:
@@ -203,21 +203,21 @@ def pictures_of(images: str, count: int, vocabulary: Vocabulary) -> list[Shown]:
     path = Path(images).expanduser()
     if path.is_dir():
         folder = Folder.of(path)
-        return [Shown(name, path / name, None) for name in folder.pictures[:count]]
+        return [DiagnosedImage(name, path / name, None) for name in folder.pictures[:count]]
     if path.is_file():
         known = listed(path, vocabulary)[:count]
-        return [Shown(one.id, one.picture, one.objects) for one in known]
+        return [DiagnosedImage(one.id, one.picture, one.objects) for one in known]
     raise InputError(
         f"--images {images!r} is no folder and no file; name a folder of pictures, a file of JSON "
         'lines ({"image": "photo.jpg", "objects": ["fork"]}), or say toy for drawn scenes'
     )
 
 
-def _drawn(count: int) -> list[Shown]:
+def _drawn(count: int) -> list[DiagnosedImage]:
     found = []
     for k in range(count):
         split = SPLITS[k % len(SPLITS)]
         scene = toy.scene(split, FIRST_SEED + k // len(SPLITS))
         name = f"toy:{split}/{scene.seed}"
-        found.append(Shown(name, name, scene.present))
+        found.append(DiagnosedImage(name, name, scene.present))
     return found

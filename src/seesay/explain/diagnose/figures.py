@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seesay.evaluate import detection_metrics, statistics
 from seesay.evaluate.statistics import Interval
-from seesay.explain.diagnose.types import Told, Word
+from seesay.explain.diagnose.types import DescribedImage, NamedWord
 
 Floats = NDArray[np.float64]
 
@@ -112,11 +112,11 @@ class Words:
         invented: (words,) bool.
     """
 
-    def __init__(self, told: Sequence[Told]) -> None:
+    def __init__(self, told: Sequence[DescribedImage]) -> None:
         pairs = [(row, word) for row, one in enumerate(told) for word in one.words]
         self.pictures = len(told)
         self.owner = np.array([row for row, _ in pairs], int)
-        self.words: list[Word] = [word for _, word in pairs]
+        self.words: list[NamedWord] = [word for _, word in pairs]
         self.number = np.array([min(word.number, _LATE) for word in self.words], int)
         self.known = np.array([word.invented is not None for word in self.words], bool)
         self.invented = np.array([bool(word.invented) for word in self.words], bool)

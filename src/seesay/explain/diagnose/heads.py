@@ -15,12 +15,20 @@ import torch
 from torch import Tensor
 
 from seesay.explain.diagnose.figures import Floats, Words
-from seesay.explain.diagnose.probe import Batch, Taker, read
-from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part, Told
+from seesay.explain.diagnose.probe import Batch, Probe, read
+from seesay.explain.diagnose.types import (
+    Claim,
+    DescribedImage,
+    Diagnosis,
+    Evidence,
+    Finding,
+    FindingPart,
+    Numbers,
+)
 from seesay.explain.diagnose.vision import stacked
 from seesay.explain.diagnose.wording import columns, layers
 from seesay.grounding.scores import svar_layers
-from seesay.models.image_geometry import sights
+from seesay.models.image_geometry import patch_grids
 from seesay.render import charts
 
 _MOST_HEADS = 8
@@ -33,7 +41,7 @@ class Heads(Diagnosis):
     question = "When a word is invented, do the model's attention heads look at different places?"
     paper = "Devils in Middle Layers (Attention Lens), CVPR 2025, arXiv 2411.16724"
 
-    def takers(self, batch: Batch) -> list[Taker]:
+    def takers(self, batch: Batch) -> list[Probe]:
         return [HeadMaps(batch)]
 
     def conclude(self, evidence: Evidence) -> Finding:
@@ -52,7 +60,7 @@ class Heads(Diagnosis):
         return self.finding([*parts, *([example] if example else [])])
 
 
-class HeadMaps(Taker):
+class HeadMaps(Probe):
     """Each object word's head maps over the picture, in two numbers a layer.
 
     Notes, by word: `agreement` (layers,) mean Pearson correlation over pairs of heads, −1 to 1;
@@ -104,7 +112,7 @@ def entropy_of(image: Tensor) -> float:
     return float(torch.special.entr(image / total).sum()) / math.log(len(image))
 
 
-def _agree(words: Words, agreement: Floats) -> Part:
+def _agree(words: Words, agreement: Floats) -> FindingPart:
     first, last = svar_layers(agreement.shape[1])
     middle = agreement[:, first : last + 1].mean(1)
     claim = Claim(
@@ -127,7 +135,7 @@ def _agree(words: Words, agreement: Floats) -> Part:
     )
 
 
-def _spread(words: Words, entropy: Floats) -> Part:
+def _spread(words: Words, entropy: Floats) -> FindingPart:
     first, last = svar_layers(entropy.shape[1])
     middle = entropy[:, first : last + 1].mean(1)
     claim = Claim(
@@ -151,12 +159,13 @@ def _spread(words: Words, entropy: Floats) -> Part:
 
 def _by_kind(
     words: Words, values: Floats, title: str, caption: str, y_name: str, claim: Claim
-) -> Part:
+) -> FindingPart:
     found = {f"{kind} words": words.curve(values, kind) for kind in ("true", "invented")}
     lines = [
-        charts.Line(name, curve, charts.COLOURS[k]) for k, (name, curve) in enumerate(found.items())
+        charts.ChartLine(name, curve, charts.COLOURS[k])
+        for k, (name, curve) in enumerate(found.items())
     ]
-    return Part(
+    return FindingPart(
         title,
         caption + " Bands hold 95 % over pictures.",
         Numbers(("layer", *found), columns(layers(values.shape[1]), *found.values())),
@@ -165,7 +174,9 @@ def _by_kind(
     )
 
 
-def on_the_picture(evidence: Evidence, told: list[Told], layer: int) -> Part | None:
+def on_the_picture(
+    evidence: Evidence, told: list[DescribedImage], layer: int
+) -> FindingPart | None:
     """Head maps of a true and an invented word of one text; None where no text has both, or where
     patches have no known place."""
     both = [one for one in told if {word.invented for word in one.words} >= {True, False}]
@@ -174,7 +185,7 @@ def on_the_picture(evidence: Evidence, told: list[Told], layer: int) -> Part | N
     chosen = next(iter(both))
     pair = [next(w for w in chosen.words if w.invented is kind) for kind in (False, True)]
     batch = evidence.reopen(replace(chosen, words=tuple(pair)))
-    sight = sights(batch.view, batch.prompt_inputs, batch.images)[0]
+    sight = patch_grids(batch.view, batch.prompt_inputs, batch.images)[0]
     if sight is None:
         return None
     taker = _Maps(batch, layer)
@@ -198,7 +209,7 @@ def on_the_picture(evidence: Evidence, told: list[Told], layer: int) -> Part | N
         alike = agreement_of(torch.stack([maps[h] for h in sorted(maps)]))
         rows.append((f"{word.name} ({kind})", f"{alike:.3f}"))
         y += 8
-    return Part(
+    return FindingPart(
         "The heads' maps on one picture",
         f"Picture {chosen.picture}, layer {layer}: where each head looks just before a word that "
         "is true and one that is invented. The darker, the more attention; one scale a word.",
@@ -207,7 +218,7 @@ def on_the_picture(evidence: Evidence, told: list[Told], layer: int) -> Part | N
     )
 
 
-class _Maps(Taker):
+class _Maps(Probe):
     """Head maps of each word in one layer: word → head → (image tokens,)."""
 
     def __init__(self, batch: Batch, layer: int) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from seesay.explain.diagnose import wording
-from seesay.explain.diagnose.types import Claim, Finding, Part, Report
+from seesay.explain.diagnose.types import Claim, DiagnosisReport, Finding, FindingPart
 from seesay.render.page import rows
 from seesay.render.terminal import printable
 
 
-def render(report: Report, title: str = "Diagnosis", command: str = "") -> str:
+def render(report: DiagnosisReport, title: str = "Diagnosis", command: str = "") -> str:
     """The report as a page of Markdown.
 
     Args:
@@ -19,7 +19,7 @@ def render(report: Report, title: str = "Diagnosis", command: str = "") -> str:
     return "\n".join(_lines(report, title, command)) + "\n"
 
 
-def _lines(report: Report, title: str, command: str) -> Iterator[str]:
+def _lines(report: DiagnosisReport, title: str, command: str) -> Iterator[str]:
     invented = "" if report.invented is None else f", {report.invented} of them invented"
     yield f"# {_clean(title)}: {_clean(report.model)}"
     yield ""
@@ -58,7 +58,7 @@ def _section(finding: Finding) -> Iterator[str]:
         yield from ("", f"`{method}`: {_clean(reason)}.")
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: FindingPart) -> Iterator[str]:
     yield from ("", f"### {_clean(part.title)}", "", _clean(part.caption))
     for claim in part.claims:
         yield from ("", f"> {_clean(wording.sentence(claim))}")
@@ -71,7 +71,7 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(_clean(cell).replace("|", "\\|") for cell in row) + " |"
 
 
-def _skipped(report: Report) -> list[Finding]:
+def _skipped(report: DiagnosisReport) -> list[Finding]:
     return [finding for finding in report.findings if finding.skipped]
 
 

@@ -19,7 +19,7 @@ from seesay.render import page
 SCHEMA = "seesay.diagnosis/1"
 
 
-class Store:
+class MeasurementFile:
     """The one writer of a file of measurements; use it as a context manager.
 
     Args:

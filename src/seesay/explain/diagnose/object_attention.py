@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.explain.diagnose.probe import Batch, Taker
+from seesay.explain.diagnose.probe import Batch, Probe
 
 _AT_ONCE = 64  # image tokens under the head at once
 
 
-class Looks(Taker):
+class ObjectAttention(Probe):
     """VAR of the row that predicts each object word, and what attention adds to the word's logit.
 
     Notes, by word: `var` (layers, heads), `added` (layers,).
@@ -46,7 +46,7 @@ class Looks(Taker):
         return [{"var": var, "added": added} for var, added in pairs]
 
 
-class Lens(Taker):
+class ObjectLens(Probe):
     """What image tokens read as, layer by layer, under the logit lens.
 
     Notes, by word: `reads` (layers,) the share of the picture's tokens whose likeliest vocabulary

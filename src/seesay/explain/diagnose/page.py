@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from seesay.explain.diagnose import wording
-from seesay.explain.diagnose.types import Report
+from seesay.explain.diagnose.types import DiagnosisReport
 from seesay.render.page import rows
 from seesay.render.terminal import printable
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _LOOKS = {"holds here": "yes", "does not hold here": "no", "cannot be told": "open"}
 
 
-def render(report: Report, title: str = "Diagnosis") -> str:
+def render(report: DiagnosisReport, title: str = "Diagnosis") -> str:
     """The page as text. Everything that a model or a user wrote is escaped."""
     return _template().render(
         title=title, report=report, wording=wording, looks=_LOOKS, protocol=rows(report.protocol)

@@ -23,7 +23,7 @@ from seesay import options
 from seesay.engine import Method, Stack
 from seesay.engine.attention import Call, block_mask, masked, scores_of
 from seesay.engine.state import Prompt
-from seesay.explain.diagnose.types import Told
+from seesay.explain.diagnose.types import DescribedImage
 from seesay.explain.lens import attention_of
 from seesay.methods.farsight import FarSight, sink_logit
 from seesay.models.view import ModelView
@@ -47,14 +47,16 @@ class Batch:
 
     view: ModelView
     tokenizer: Any
-    told: Sequence[Told]
+    told: Sequence[DescribedImage]
     images: Sequence[Image]
     prompt_inputs: Mapping[str, Any]
     inputs: Mapping[str, Any]
     length: int
 
     @classmethod
-    def of(cls, vlm: VLM, told: Sequence[Told], images: Sequence[Image], prompt: str) -> Batch:
+    def of(
+        cls, vlm: VLM, told: Sequence[DescribedImage], images: Sequence[Image], prompt: str
+    ) -> Batch:
         """Ask about the pictures as the texts were asked for, and put the texts behind."""
         inputs = options.inputs_for(vlm.model, vlm.processor, list(images), prompt)
         joined = _with_texts(inputs, [one.ids for one in told])
@@ -114,7 +116,7 @@ class Batch:
         return [part.tolist() for part in torch.split(values, counts)]
 
 
-class Taker:
+class Probe:
     """Takes notes of a reading; override what is needed and nothing else is computed.
 
     Attributes:
@@ -144,10 +146,10 @@ class Taker:
         raise NotImplementedError
 
     def overrides(self, name: str) -> bool:
-        return getattr(type(self), name) is not getattr(Taker, name)
+        return getattr(type(self), name) is not getattr(Probe, name)
 
 
-def read(batch: Batch, takers: Sequence[Taker], processor: Any = None) -> None:
+def read(batch: Batch, takers: Sequence[Probe], processor: Any = None) -> None:
     """Read the batch once for each kind of registers, with everybody taking notes."""
     kinds = list(dict.fromkeys(taker.registers for taker in takers))
     for registers in kinds:
@@ -155,7 +157,7 @@ def read(batch: Batch, takers: Sequence[Taker], processor: Any = None) -> None:
 
 
 def _forward(
-    batch: Batch, takers: Sequence[Taker], registers: FarSight | None, processor: Any
+    batch: Batch, takers: Sequence[Probe], registers: FarSight | None, processor: Any
 ) -> None:
     view = batch.view
     with torch.no_grad(), ExitStack() as undo:
@@ -178,10 +180,10 @@ class Watch(Method):
     sets registers."""
 
     batch: Batch
-    takers: tuple[Taker, ...]
+    takers: tuple[Probe, ...]
     registers: FarSight | None = None
 
-    def sink_logmass(self, call: Call) -> float | None:
+    def sink_logit(self, call: Call) -> float | None:
         sink = None if self.registers is None else sink_logit(self.registers.sigma, math.inf)
         length, columns = self.batch.length, call.n_queries
         for taker in self.takers:
@@ -217,7 +219,7 @@ def blocks(
         yield rows, weights
 
 
-def _telling(takers: Sequence[Taker], name: str, layer: int) -> Any:
+def _telling(takers: Sequence[Probe], name: str, layer: int) -> Any:
     """A forward hook that passes a module's output on."""
 
     def tell(module: nn.Module, args: Any, output: Any) -> None:

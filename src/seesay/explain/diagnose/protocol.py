@@ -19,7 +19,7 @@ PICTURES, ASKED_PICTURES = 200, 128
 
 
 @dataclass(frozen=True)
-class Settings:
+class DiagnosisSettings:
     """How a diagnosis measures.
 
     Attributes:
@@ -48,7 +48,7 @@ def named(images: str) -> str:
     return Path(images).name or images
 
 
-def protocol(vlm: VLM, settings: Settings) -> dict[str, Any]:
+def protocol(vlm: VLM, settings: DiagnosisSettings) -> dict[str, Any]:
     """What measurements of one file have in common."""
     words = settings.vocabulary or (Vocabulary.toy() if settings.images == TOY else vlm.vocabulary)
     found: dict[str, Any] = finite(
@@ -66,7 +66,7 @@ def protocol(vlm: VLM, settings: Settings) -> dict[str, Any]:
     return found
 
 
-def full_protocol(vlm: VLM, settings: Settings, evidence: Evidence) -> Mapping[str, Any]:
+def full_protocol(vlm: VLM, settings: DiagnosisSettings, evidence: Evidence) -> Mapping[str, Any]:
     """What stands at the foot of a page."""
     view = vlm.view
     asked = max((len(found) for found in evidence.asked.values()), default=0)
@@ -81,7 +81,7 @@ def full_protocol(vlm: VLM, settings: Settings, evidence: Evidence) -> Mapping[s
     }
 
 
-def remarks(vlm: VLM, settings: Settings, evidence: Evidence) -> tuple[str, ...]:
+def remarks(vlm: VLM, settings: DiagnosisSettings, evidence: Evidence) -> tuple[str, ...]:
     """What a reader of the figures must know."""
     found = []
     if settings.images == TOY and vlm.id != BUNDLED:

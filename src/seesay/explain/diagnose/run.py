@@ -16,15 +16,27 @@ from typing import Any
 from seesay.errors import InputError, nearest
 from seesay.explain.diagnose import described
 from seesay.explain.diagnose.decay import Decay
-from seesay.explain.diagnose.described import Shown, pictures_of
+from seesay.explain.diagnose.described import DiagnosedImage, pictures_of
 from seesay.explain.diagnose.heads import Heads
-from seesay.explain.diagnose.measurements import Store
+from seesay.explain.diagnose.measurements import MeasurementFile
 from seesay.explain.diagnose.probe import Batch, read
-from seesay.explain.diagnose.protocol import Settings, full_protocol, named, protocol, remarks
+from seesay.explain.diagnose.protocol import (
+    DiagnosisSettings,
+    full_protocol,
+    named,
+    protocol,
+    remarks,
+)
 from seesay.explain.diagnose.sinks import Sinks
 from seesay.explain.diagnose.sparsity import Sparsity
 from seesay.explain.diagnose.strength import Strength
-from seesay.explain.diagnose.types import Diagnosis, Evidence, Report, Told, Word
+from seesay.explain.diagnose.types import (
+    DescribedImage,
+    Diagnosis,
+    DiagnosisReport,
+    Evidence,
+    NamedWord,
+)
 from seesay.explain.diagnose.vision import Vision
 from seesay.pictures import Opened, open_picture
 from seesay.vlm import VLM
@@ -62,12 +74,12 @@ OnBroken = Callable[[str, InputError], None]
 def diagnose(
     vlm: VLM,
     diagnoses: Sequence[Diagnosis],
-    settings: Settings,
+    settings: DiagnosisSettings,
     out: str | Path,
     *,
     on_step: OnStep = lambda done, total: None,
     on_broken: OnBroken | None = None,
-) -> Report:
+) -> DiagnosisReport:
     """Measure what is not measured yet, and conclude.
 
     Args:
@@ -81,7 +93,7 @@ def diagnose(
         ModelError, EngineError: a model that a diagnosis cannot read.
     """
     shown = pictures_of(settings.images, settings.count, settings.vocabulary or vlm.vocabulary)
-    with Store(out, protocol(vlm, settings)) as store:
+    with MeasurementFile(out, protocol(vlm, settings)) as store:
         measuring = _Measuring(vlm, diagnoses, settings, store, shown, on_step, on_broken)
         measuring.run()
         evidence = measuring.evidence()
@@ -89,7 +101,7 @@ def diagnose(
         raise InputError(f"none of the pictures of {settings.images!r} could be opened")
     words = [word for one in evidence.told for word in one.words]
     known = any(one.present is not None for one in evidence.told)
-    return Report(
+    return DiagnosisReport(
         model=vlm.id,
         images=named(settings.images),
         pictures=len(evidence.told),
@@ -108,9 +120,9 @@ class _Measuring:
         self,
         vlm: VLM,
         diagnoses: Sequence[Diagnosis],
-        settings: Settings,
-        store: Store,
-        shown: Sequence[Shown],
+        settings: DiagnosisSettings,
+        store: MeasurementFile,
+        shown: Sequence[DiagnosedImage],
         on_step: OnStep,
         on_broken: OnBroken | None,
     ) -> None:
@@ -145,7 +157,7 @@ class _Measuring:
 
     # ---- stages ----------------------------------------------------------------------------
 
-    def _text(self, pairs: Sequence[tuple[Shown, Opened]]) -> None:
+    def _text(self, pairs: Sequence[tuple[DiagnosedImage, Opened]]) -> None:
         left = self._lacking(TEXT, pairs)
         if not left:
             return
@@ -153,7 +165,7 @@ class _Measuring:
             self.store.append(TEXT, one.picture, asdict(one))
         self._report()
 
-    def _read(self, pairs: Sequence[tuple[Shown, Opened]]) -> None:
+    def _read(self, pairs: Sequence[tuple[DiagnosedImage, Opened]]) -> None:
         """All takers that want the same pictures share one reading."""
         wanted: dict[tuple[str, ...], list[Diagnosis]] = {}
         for one in self.diagnoses:
@@ -173,7 +185,7 @@ class _Measuring:
                     self.store.append(name, told.picture, found)
             self._report()
 
-    def _ask(self, pairs: Sequence[tuple[Shown, Opened]]) -> None:
+    def _ask(self, pairs: Sequence[tuple[DiagnosedImage, Opened]]) -> None:
         wanted = [pair for pair in pairs if self._asks(pair[0])]
         for diagnosis, methods in self.methods.items():
             for label, method in methods.items():
@@ -188,25 +200,25 @@ class _Measuring:
 
     # ---- what is there and what is not -----------------------------------------------------
 
-    def _stages(self, shown: Shown) -> Iterator[str]:
+    def _stages(self, shown: DiagnosedImage) -> Iterator[str]:
         yield TEXT
         yield from (one.name for one in self.diagnoses)
         if self._asks(shown):
             for name, methods in self.methods.items():
                 yield from (f"{ASKED}{name}:{label}" for label in methods)
 
-    def _asks(self, shown: Shown) -> bool:
+    def _asks(self, shown: DiagnosedImage) -> bool:
         return shown.id in self.first and shown.objects is not None
 
-    def _steps(self, shown: Shown) -> int:
+    def _steps(self, shown: DiagnosedImage) -> int:
         return sum(1 for _ in self._stages(shown))
 
-    def _complete(self, shown: Shown) -> bool:
+    def _complete(self, shown: DiagnosedImage) -> bool:
         return all(shown.id in self.store.stage(stage) for stage in self._stages(shown))
 
     def _lacking(
-        self, stage: str, pairs: Sequence[tuple[Shown, Opened]]
-    ) -> list[tuple[Shown, Opened]]:
+        self, stage: str, pairs: Sequence[tuple[DiagnosedImage, Opened]]
+    ) -> list[tuple[DiagnosedImage, Opened]]:
         found = self.store.stage(stage)
         return [pair for pair in pairs if pair[0].id not in found]
 
@@ -229,7 +241,7 @@ class _Measuring:
             if all(picture in other for other in others)
         }
 
-    def _open(self, shown: Shown) -> tuple[Shown, Opened] | None:
+    def _open(self, shown: DiagnosedImage) -> tuple[DiagnosedImage, Opened] | None:
         try:
             return shown, open_picture(shown.picture)
         except InputError as error:
@@ -239,20 +251,20 @@ class _Measuring:
             self.on_broken(shown.id, error)
             return None
 
-    def _batch(self, pairs: Sequence[tuple[Shown, Opened]]) -> Batch:
+    def _batch(self, pairs: Sequence[tuple[DiagnosedImage, Opened]]) -> Batch:
         told = [self._told(shown.id) for shown, _ in pairs]
         images = [opened.image for _, opened in pairs]
         return Batch.of(self.vlm, told, images, self.settings.prompt)
 
-    def _reopen(self, told: Told) -> Batch:
+    def _reopen(self, told: DescribedImage) -> Batch:
         shown = next(one for one in self.shown if one.id == told.picture)
         image = open_picture(shown.picture).image
         return Batch.of(self.vlm, [told], [image], self.settings.prompt)
 
-    def _told(self, picture: str) -> Told:
+    def _told(self, picture: str) -> DescribedImage:
         found = self.store.stage(TEXT)[picture]
-        words = tuple(Word(**word) for word in found["words"])
-        return Told(found["picture"], tuple(found["ids"]), words, found["present"])
+        words = tuple(NamedWord(**word) for word in found["words"])
+        return DescribedImage(found["picture"], tuple(found["ids"]), words, found["present"])
 
     def _how(self) -> dict[str, Any]:
         settings = self.settings
@@ -263,5 +275,7 @@ class _Measuring:
         }
 
 
-def _split(pairs: Sequence[tuple[Shown, Opened]]) -> tuple[list[Shown], list[Opened]]:
+def _split(
+    pairs: Sequence[tuple[DiagnosedImage, Opened]],
+) -> tuple[list[DiagnosedImage], list[Opened]]:
     return [shown for shown, _ in pairs], [opened for _, opened in pairs]

@@ -22,8 +22,16 @@ from seesay.explain.diagnose.figures import (
     rank_correlation,
     too_few_pictures,
 )
-from seesay.explain.diagnose.probe import Batch, Taker
-from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part, Told
+from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.explain.diagnose.types import (
+    Claim,
+    DescribedImage,
+    Diagnosis,
+    Evidence,
+    Finding,
+    FindingPart,
+    Numbers,
+)
 from seesay.explain.diagnose.wording import columns, interval, layers, number, percent
 from seesay.methods.eah import column_density, densest_head
 from seesay.render import charts
@@ -37,7 +45,7 @@ class Sinks(Diagnosis):
     question = "Are there patches that everything behind them looks back to, and do they matter?"
     paper = "Seeing Clearly by Layer Two (EAH), EMNLP 2025, arXiv 2411.09968"
 
-    def takers(self, batch: Batch) -> list[Taker]:
+    def takers(self, batch: Batch) -> list[Probe]:
         return [SinkColumns(batch)]
 
     def conclude(self, evidence: Evidence) -> Finding:
@@ -57,7 +65,7 @@ class Sinks(Diagnosis):
         )
 
 
-class SinkColumns(Taker):
+class SinkColumns(Probe):
     """The image's sink columns while the prompt is read.
 
     Notes: `sinks` (layers, heads) their number; `densest` (layers,) the head with most of them, −1
@@ -103,12 +111,12 @@ class SinkColumns(Taker):
         return (below / count * self.image).sum(1) / self.image.sum(1).clamp(min=1)
 
 
-def _grid(density: Floats, notes: Sequence[Mapping[str, Any]]) -> Part:
+def _grid(density: Floats, notes: Sequence[Mapping[str, Any]]) -> FindingPart:
     share = density.mean(0)
     threshold = float(np.mean([one["threshold"] for one in notes]))
     even = float(np.mean([one["even"] for one in notes]))
     acts = np.array([[head >= 0 for head in one["densest"]] for one in notes], float)
-    return Part(
+    return FindingPart(
         "How many patches are sinks, by layer and head",
         "A patch is a sink of a head if the tokens behind it give it, on average, more than "
         f"{number(threshold)} of their attention (EAH's threshold for as many image tokens; an "
@@ -127,7 +135,7 @@ def _grid(density: Floats, notes: Sequence[Mapping[str, Any]]) -> Part:
     )
 
 
-def _depth(density: Floats) -> Part:
+def _depth(density: Floats) -> FindingPart:
     count = density.shape[1]
     shallow, deep = max(1, min(count - 1, count // 4)), count // 2
     dense = density.max(2)  # of the densest head
@@ -142,10 +150,10 @@ def _depth(density: Floats) -> Part:
     )
     curves = {"densest head": mean_curve(dense), "mean of heads": mean_curve(density.mean(2))}
     lines = [
-        charts.Line(name, values, charts.COLOURS[k])
+        charts.ChartLine(name, values, charts.COLOURS[k])
         for k, (name, values) in enumerate(curves.items())
     ]
-    return Part(
+    return FindingPart(
         "Dense above, sparse below?",
         "The same share along the layers: for the head that has most sinks, and for the mean of "
         "all heads. Bands hold 95 % over pictures.",
@@ -155,7 +163,7 @@ def _depth(density: Floats) -> Part:
     )
 
 
-def _inventions(told: Sequence[Told], density: Floats, layer: int) -> Part:
+def _inventions(told: Sequence[DescribedImage], density: Floats, layer: int) -> FindingPart:
     named = np.array([len(one.words) for one in told], float)
     known = np.array([one.present is not None for one in told]) & (named > 0)
     share = np.array([one.invented for one in told], float)[known] / named[known]
@@ -172,7 +180,7 @@ def _inventions(told: Sequence[Told], density: Floats, layer: int) -> Part:
         above=False,
         unable=few,
     )
-    return Part(
+    return FindingPart(
         "Do sinks go with fewer inventions?",
         f"Each dot is a picture: the share of its patches that are sinks of layer {layer}'s "
         "densest head, and the share of the objects named in its caption that are not there. The "

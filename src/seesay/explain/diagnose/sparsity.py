@@ -27,8 +27,8 @@ from torch import Tensor
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.explain.diagnose.described import PLAIN, Captions
 from seesay.explain.diagnose.figures import mean, mean_curve, too_few_pictures
-from seesay.explain.diagnose.probe import Batch, Taker
-from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part
+from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, FindingPart, Numbers
 from seesay.explain.diagnose.wording import columns, interval, layers, percent
 from seesay.methods import VASparse
 from seesay.methods.vasparse.selection import chosen_entries
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from seesay.engine import AnyMethod
     from seesay.engine.attention import Call
-    from seesay.engine.kv_cache import Kept
-    from seesay.engine.state import Run
+    from seesay.engine.kv_cache import KeptEntries
+    from seesay.engine.state import GenerationState
 
 KEPT = (0.75, 0.5, 0.35)
 
@@ -52,7 +52,7 @@ class Sparsity(Diagnosis):
     question = "Can most of what the model remembers be dropped, and what would be lost?"
     paper = "VASparse, CVPR 2025, arXiv 2501.06553"
 
-    def takers(self, batch: Batch) -> list[Taker]:
+    def takers(self, batch: Batch) -> list[Probe]:
         return [Sorted(batch), TextSinks(batch)]
 
     def methods(self, view: ModelView) -> Mapping[str, AnyMethod]:
@@ -76,7 +76,7 @@ class Sparsity(Diagnosis):
         )
 
 
-def _sorted(notes: Sequence[Mapping[str, Any]]) -> Part:
+def _sorted(notes: Sequence[Mapping[str, Any]]) -> FindingPart:
     held = np.array([one["held"] for one in notes])
     curve = np.array([one["curve"] for one in notes]).mean(1)  # (pictures, grid)
     claim = Claim(
@@ -89,7 +89,7 @@ def _sorted(notes: Sequence[Mapping[str, Any]]) -> Part:
     )
     found = mean_curve(curve)
     by_layer = columns(layers(held.shape[1]), mean_curve(held))
-    return Part(
+    return FindingPart(
         "How much the most attended tokens hold",
         "Sort the tokens in sight by the attention they get: the curve says how much the first "
         "10 %, 20 %, ... of them hold together (mean of all heads and layers). Even attention "
@@ -99,8 +99,8 @@ def _sorted(notes: Sequence[Mapping[str, Any]]) -> Part:
         charts.curves(
             "Sorted attention",
             [
-                charts.Line("attention held", found),
-                charts.Line("if even", charts.plain(GRID), "#8a8f98"),
+                charts.ChartLine("attention held", found),
+                charts.ChartLine("if even", charts.plain(GRID), "#8a8f98"),
             ],
             x=list(GRID),
             x_name="share of the tokens, most attended first",
@@ -110,7 +110,7 @@ def _sorted(notes: Sequence[Mapping[str, Any]]) -> Part:
     )
 
 
-def _types(notes: Sequence[Mapping[str, Any]]) -> Part:
+def _types(notes: Sequence[Mapping[str, Any]]) -> FindingPart:
     mass = np.array([one["mass"] for one in notes])  # (pictures, layers, types)
     even = np.array([one["even"] for one in notes])
     claim = Claim(
@@ -121,12 +121,12 @@ def _types(notes: Sequence[Mapping[str, Any]]) -> Part:
     )
     curves = {name: mean_curve(mass[:, :, k]) for k, name in enumerate(TYPES)}
     lines = [
-        charts.Line(name, values, charts.COLOURS[k])
+        charts.ChartLine(name, values, charts.COLOURS[k])
         for k, (name, values) in enumerate(curves.items())
     ]
     rows = columns(layers(mass.shape[1]), *curves.values())
     evenly = [interval(mean(even[:, k])) for k in range(len(TYPES))]
-    return Part(
+    return FindingPart(
         "Picture, prompt and answer",
         "What share of the attention goes to the picture, to the prompt's text and to the answer "
         "so far. The table's last row is each one's share of the tokens.",
@@ -136,7 +136,7 @@ def _types(notes: Sequence[Mapping[str, Any]]) -> Part:
     )
 
 
-def _sinks(notes: Sequence[Mapping[str, Any]]) -> Part:
+def _sinks(notes: Sequence[Mapping[str, Any]]) -> FindingPart:
     level = np.array([one["level"] for one in notes])
     number = np.array([one["sinks"] for one in notes], float)
     claim = Claim(
@@ -152,7 +152,7 @@ def _sinks(notes: Sequence[Mapping[str, Any]]) -> Part:
     ]
     which = [f"“{token}” in {percent(times / len(notes))}" for token, times in usual]
     found = mean_curve(level)
-    return Part(
+    return FindingPart(
         "Sinks among the text",
         "The text token that later words look back to most, in even shares: 1 is what every token "
         f"would get if all got as much, and from {SINK:g} on a token counts as a sink. The table "
@@ -162,14 +162,14 @@ def _sinks(notes: Sequence[Mapping[str, Any]]) -> Part:
             columns(layers(level.shape[1]), found, mean_curve(number), which),
         ),
         charts.curves(
-            "The strongest text sink", [charts.Line("strongest text token", found)],
+            "The strongest text sink", [charts.ChartLine("strongest text token", found)],
             y_name="even shares", level=SINK,
         ),
         (claim,),
     )  # fmt: skip
 
 
-def _dropped(texts: Captions) -> Part:
+def _dropped(texts: Captions) -> FindingPart:
     names = list(selections(KEPT[0]))
     chair = {n: [texts.chair(_label(n, k)) for k in KEPT] for n in names}
     recall = {n: [texts.recall(_label(n, k)) for k in KEPT] for n in names}
@@ -192,13 +192,13 @@ def _dropped(texts: Captions) -> Part:
     ]
     at = [1.0, *KEPT]
     lines = [
-        charts.Line(
+        charts.ChartLine(
             name, charts.plain([plain[0].value, *(one.value for one in chair[name])]), colour
         )
         for name, colour in zip(names, charts.COLOURS, strict=False)
     ]
     lines += [
-        charts.Line(
+        charts.ChartLine(
             f"{name}: recall",
             charts.plain([plain[1].value, *(one.value for one in recall[name])]),
             colour,
@@ -207,7 +207,7 @@ def _dropped(texts: Captions) -> Part:
         )
         for name, colour in zip(names, charts.COLOURS, strict=False)
     ]
-    return Part(
+    return FindingPart(
         "What dropping tokens costs",
         f"{texts.pictures} pictures are described anew with a part of the prompt's cache dropped "
         "as soon as the prompt is read. Top-K keeps in each head what the newest token attends to; "
@@ -245,12 +245,12 @@ class Selection(Method):
 
     keep: float = 0.5
 
-    def worth(self, layer: int, run: Run) -> Tensor | None:
+    def worth(self, layer: int, run: GenerationState) -> Tensor | None:
         """(rows, kv heads, entries), the highest stay; None leaves the layer alone."""
         raise NotImplementedError
 
-    def compact(self, layer: int, run: Run) -> Kept | None:
-        from seesay.engine.kv_cache import Kept, entries_of
+    def prune_cache(self, layer: int, run: GenerationState) -> KeptEntries | None:
+        from seesay.engine.kv_cache import KeptEntries, entries_of
 
         if run.seen != run.length:
             return None
@@ -263,14 +263,14 @@ class Selection(Method):
             candidate = valid & run.prompt.mask.to(valid.device)[:, None]
         total, own = valid[:, 0].sum(-1), candidate[:, 0].sum(-1)
         count = ((self.keep * total).round().long() - (total - own)).clamp(min=1)
-        return Kept(chosen_entries(worth, candidate, valid, count)[0])
+        return KeptEntries(chosen_entries(worth, candidate, valid, count)[0])
 
 
 @dataclass(frozen=True, repr=False)
 class TopK(Selection):
     """What the newest row attends to most, in each layer and head."""
 
-    def worth(self, layer: int, run: Run) -> Tensor:
+    def worth(self, layer: int, run: GenerationState) -> Tensor:
         weights = run.last_rows[layer].weights
         kv_heads = run.cache.layers[layer].keys.shape[1]
         return weights.view(len(weights), kv_heads, -1, weights.shape[-1]).mean(2)
@@ -283,7 +283,7 @@ class FastVStyle(Selection):
 
     images_only: ClassVar[bool] = True
 
-    def worth(self, layer: int, run: Run) -> Tensor | None:
+    def worth(self, layer: int, run: GenerationState) -> Tensor | None:
         if layer <= _RANKED_IN:
             return None
         weights = run.last_rows[_RANKED_IN].weights.mean(1, keepdim=True)
@@ -297,7 +297,7 @@ class SparseVLMStyle(Selection):
 
     images_only: ClassVar[bool] = True
 
-    def rewrite_qk(self, call: Call) -> None:
+    def shared_head(self, call: Call) -> None:
         """Notes, while the prompt is read, what its text gives to each column; rewrites nothing."""
         image = call.run.prompt.mask
         real = call.run.padding
@@ -308,7 +308,7 @@ class SparseVLMStyle(Selection):
             total += (weights.mean(1) * own[..., None]).sum(1)
         call.run.state.setdefault(self, {})[call.layer] = total
 
-    def worth(self, layer: int, run: Run) -> Tensor:
+    def worth(self, layer: int, run: GenerationState) -> Tensor:
         received: Tensor = run.state[self][layer]
         return received[:, None].expand(-1, run.cache.layers[layer].keys.shape[1], -1)
 
@@ -336,7 +336,7 @@ TYPES = ("picture", "prompt", "answer")
 _FEWEST_ROWS = 5  # below a column, for its mean to mean something
 
 
-class Sorted(Taker):
+class Sorted(Probe):
     """How concentrated each row's attention is; means over heads and rows that predict.
 
     Notes: `curve` (layers, grid) the attention that the share `GRID` of the tokens in sight holds,
@@ -386,7 +386,7 @@ class Sorted(Taker):
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-class TextSinks(Taker):
+class TextSinks(Probe):
     """Text tokens that all later rows of the answer look back to.
 
     A column's level is the attention it receives from the rows of the answer behind it, times the

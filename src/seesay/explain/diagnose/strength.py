@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from seesay.engine import AnyMethod
 from seesay.explain.diagnose.described import Captions, line_weights
 from seesay.explain.diagnose.figures import too_few_pictures
-from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, FindingPart, Numbers
 from seesay.explain.diagnose.wording import columns
 from seesay.methods import AttentionLens
 from seesay.models.view import ModelView
@@ -33,7 +33,7 @@ class Strength(Diagnosis):
         texts = Captions(evidence, self.name)
         if not texts.pictures:
             return self.skipped("it counts inventions, and nobody said what is in the pictures")
-        acted = list(AttentionLens().settled(evidence.view).acts_in(evidence.view))
+        acted = list(AttentionLens().resolved_for(evidence.view).acts_in(evidence.view))
         few = too_few_pictures(texts.pictures)
         weights = dict(zip(texts.labels, line_weights(ALPHAS), strict=True))
         claims = (
@@ -56,10 +56,10 @@ class Strength(Diagnosis):
         recall = [texts.recall(label) for label in texts.labels]
         spoken = [texts.words(label) for label in texts.labels]
         lines = [
-            charts.Line("CHAIR_I: invented in 100 named", chair, charts.COLOURS[1]),
-            charts.Line("recall: named of 100 there", recall, charts.COLOURS[0]),
+            charts.ChartLine("CHAIR_I: invented in 100 named", chair, charts.COLOURS[1]),
+            charts.ChartLine("recall: named of 100 there", recall, charts.COLOURS[0]),
         ]
-        part = Part(
+        part = FindingPart(
             "Looking harder, and looking away",
             "Attention Lens raises the model's attention on the picture by a strength α, in layers "
             f"{acted[0]} to {acted[-1]}; below 0 it looks away, and 0 is the "

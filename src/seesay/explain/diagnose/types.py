@@ -17,14 +17,14 @@ from seesay.evaluate.statistics import Interval
 
 if TYPE_CHECKING:
     from seesay.engine import AnyMethod
-    from seesay.explain.diagnose.probe import Batch, Taker
+    from seesay.explain.diagnose.probe import Batch, Probe
     from seesay.models.view import ModelView
 
 Verdict = Literal["holds here", "does not hold here", "cannot be told"]
 
 
 @dataclass(frozen=True)
-class Word:
+class NamedWord:
     """The first mention of an object in a text.
 
     Attributes:
@@ -41,7 +41,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Told:
+class DescribedImage:
     """What the plain model said about a picture.
 
     Attributes:
@@ -53,7 +53,7 @@ class Told:
 
     picture: str
     ids: tuple[int, ...]
-    words: tuple[Word, ...]
+    words: tuple[NamedWord, ...]
     present: int | None
 
     @property
@@ -107,7 +107,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Part:
+class FindingPart:
     """A figure with what it shows.
 
     Attributes:
@@ -140,7 +140,7 @@ class Finding:
     title: str
     question: str
     paper: str
-    parts: tuple[Part, ...] = ()
+    parts: tuple[FindingPart, ...] = ()
     advice: tuple[tuple[str, str], ...] = ()
     remarks: tuple[str, ...] = ()
     skipped: str = ""
@@ -151,7 +151,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class DiagnosisReport:
     """All findings about one model on one set of pictures.
 
     Attributes:
@@ -182,12 +182,12 @@ class Evidence:
     """
 
     view: ModelView
-    told: Sequence[Told]
+    told: Sequence[DescribedImage]
     notes: Mapping[str, Mapping[str, Mapping[str, Any]]]
     asked: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
-    reopen: Callable[[Told], Batch]
+    reopen: Callable[[DescribedImage], Batch]
 
-    def of(self, name: str) -> tuple[list[Told], list[Mapping[str, Any]]]:
+    def of(self, name: str) -> tuple[list[DescribedImage], list[Mapping[str, Any]]]:
         """The texts that a diagnosis has notes of, and the notes."""
         found = self.notes.get(name, {})
         told = [one for one in self.told if one.picture in found]
@@ -206,7 +206,7 @@ class Diagnosis(ABC):
     question: ClassVar[str]
     paper: ClassVar[str]
 
-    def takers(self, batch: Batch) -> Sequence[Taker]:
+    def takers(self, batch: Batch) -> Sequence[Probe]:
         """Who takes notes as the texts are read; what they note of a picture is put together."""
         return ()
 
@@ -218,7 +218,7 @@ class Diagnosis(ABC):
     def conclude(self, evidence: Evidence) -> Finding:
         """What follows from what was measured; numbers, figures and claims."""
 
-    def finding(self, parts: Sequence[Part], **more: Any) -> Finding:
+    def finding(self, parts: Sequence[FindingPart], **more: Any) -> Finding:
         """A finding of this diagnosis."""
         return Finding(self.name, self.title, self.question, self.paper, tuple(parts), **more)
 

@@ -16,9 +16,9 @@ import numpy as np
 from seesay.evaluate import risk_model
 from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.figures import Floats, Words, too_few_pictures
-from seesay.explain.diagnose.object_attention import Lens, Looks
-from seesay.explain.diagnose.probe import Batch, Taker
-from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, Numbers, Part
+from seesay.explain.diagnose.object_attention import ObjectAttention, ObjectLens
+from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, FindingPart, Numbers
 from seesay.explain.diagnose.wording import columns, interval, layers
 from seesay.grounding.scores import svar_layers
 from seesay.render import charts
@@ -32,8 +32,8 @@ class Vision(Diagnosis):
     question = "Which layers look at the picture when the model writes the name of an object?"
     paper = "Devils in Middle Layers (Attention Lens), CVPR 2025, arXiv 2411.16724"
 
-    def takers(self, batch: Batch) -> list[Taker]:
-        return [Looks(batch), Lens(batch)]
+    def takers(self, batch: Batch) -> list[Probe]:
+        return [ObjectAttention(batch), ObjectLens(batch)]
 
     def conclude(self, evidence: Evidence) -> Finding:
         told, notes = evidence.of(self.name)
@@ -54,7 +54,7 @@ def stacked(notes: Sequence[Any], name: str) -> Floats:
     return np.array([value for one in notes for value in one[name]], float)
 
 
-def _looked(words: Words, var: Floats) -> Part:
+def _looked(words: Words, var: Floats) -> FindingPart:
     by_layer = var.mean(2)
     count = by_layer.shape[1]
     middle = slice(*_thirds(count))
@@ -68,7 +68,7 @@ def _looked(words: Words, var: Floats) -> Part:
         unable=too_few_pictures(len(set(words.owner.tolist()))),
     )
     best = var.mean(0)
-    return Part(
+    return FindingPart(
         "How much of its attention each head pays to the picture",
         "Each cell is one attention head. Its number is the share of its attention (0 to 1) that "
         "goes to the picture just before the model writes the name of an object (VAR), averaged "
@@ -86,15 +86,15 @@ def _looked(words: Words, var: Floats) -> Part:
     )
 
 
-def _added(words: Words, notes: Sequence[Any]) -> Part:
+def _added(words: Words, notes: Sequence[Any]) -> FindingPart:
     added = stacked(notes, "added")
     kinds = ("true", "invented") if words.select("invented").any() else ("all",)
     found = {kind: words.curve(added, kind) for kind in kinds}
     lines = [
-        charts.Line(_named(kind), curve, charts.COLOURS[k])
+        charts.ChartLine(_named(kind), curve, charts.COLOURS[k])
         for k, (kind, curve) in enumerate(found.items())
     ]
-    return Part(
+    return FindingPart(
         "What attention adds to the word",
         "In each layer attention writes something into the model's running state. The curve says "
         "by how much that alone would raise the score (logit) of the object word that is about to "
@@ -104,7 +104,7 @@ def _added(words: Words, notes: Sequence[Any]) -> Part:
     )
 
 
-def _refined(words: Words, notes: Sequence[Any]) -> Part:
+def _refined(words: Words, notes: Sequence[Any]) -> FindingPart:
     reads, sure, elsewhere = (stacked(notes, name) for name in ("reads", "sure", "elsewhere"))
     count = sure.shape[1]
     half = count // 2
@@ -123,10 +123,10 @@ def _refined(words: Words, notes: Sequence[Any]) -> Part:
         "share of patches that say the word": words.curve(reads),
     }
     lines = [
-        charts.Line(name, curve, charts.COLOURS[k])
+        charts.ChartLine(name, curve, charts.COLOURS[k])
         for k, (name, curve) in enumerate(curves.items())
     ]
-    return Part(
+    return FindingPart(
         "What the patches themselves say",
         "If each patch of the picture had to name a word after each layer (the logit lens), would "
         "it name the object that the text names? All curves go from 0 to 1. A model's favourite "
@@ -138,7 +138,7 @@ def _refined(words: Words, notes: Sequence[Any]) -> Part:
     )
 
 
-def _svar(words: Words, var: Floats) -> Part:
+def _svar(words: Words, var: Floats) -> FindingPart:
     first, last = svar_layers(var.shape[1])
     svar = var[:, first : last + 1].mean(2).sum(1)
     few = words.too_few()
@@ -161,7 +161,7 @@ def _svar(words: Words, var: Floats) -> Part:
         ("AUROC of SVAR within the mention's number", interval(held)),
         ("AUROC of the mention's number alone", interval(position)),
     ]
-    return Part(
+    return FindingPart(
         "Do true words look longer than invented ones?",
         "SVAR is a word's attention on the picture, summed over the middle layers "
         f"({first} to {last} here, the paper's range by depth). AUROC is the chance that a true "
@@ -178,7 +178,7 @@ def _svar(words: Words, var: Floats) -> Part:
     )
 
 
-def windows(words: Words, var: Floats) -> Part:
+def windows(words: Words, var: Floats) -> FindingPart:
     """AUROC of SVAR over sliding windows of layers, and over the paper's four."""
     by_layer = var.mean(2)
     count = by_layer.shape[1]
@@ -195,11 +195,13 @@ def windows(words: Words, var: Floats) -> Part:
     position = words.auroc(-words.number.astype(float))
     across = len(ranges)
     lines = [
-        charts.Line("plain", plain[:across]),
-        charts.Line("within the mention's number", held[:across], charts.COLOURS[1]),
-        charts.Line("position alone", [_bare(position)] * across, charts.COLOURS[5], dashed=True),
+        charts.ChartLine("plain", plain[:across]),
+        charts.ChartLine("within the mention's number", held[:across], charts.COLOURS[1]),
+        charts.ChartLine(
+            "position alone", [_bare(position)] * across, charts.COLOURS[5], dashed=True
+        ),
     ]
-    return Part(
+    return FindingPart(
         "Which layers tell true from invented words",
         f"The same AUROC for each stretch of {width} layers, by its first layer, and in the table "
         "for the paper's four stretches carried over by depth. The dashed line knows nothing but "

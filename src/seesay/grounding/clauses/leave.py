@@ -14,7 +14,7 @@ from seesay.grounding.clauses.predicates import clause
 from seesay.grounding.clauses.rules import leave
 from seesay.grounding.clauses.sentence import Sentence
 from seesay.grounding.clauses.sentences import sentences
-from seesay.grounding.clauses.tokens import Token, tokenize
+from seesay.grounding.clauses.tokens import WordToken, tokenize
 
 
 def leave_out(
@@ -118,7 +118,7 @@ def _leave_surely(sentence: Sentence, start: int, end: int) -> None:
     sentence.remove_all("sentence")
 
 
-def _larger(tokens: list[Token], gap: Gap) -> Iterator[tuple[int, int]]:
+def _larger(tokens: list[WordToken], gap: Gap) -> Iterator[tuple[int, int]]:
     """Larger stretches around a gap: to the end of its clause, of the sentence, and with the
     "with a man …" before it."""
     ends = (clause_end(tokens, gap.start), len(tokens) - 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from seesay.grounding.clauses.sentence import Sentence
-from seesay.grounding.clauses.tokens import Token
+from seesay.grounding.clauses.tokens import WordToken
 
 
 class Removal(NamedTuple):
@@ -52,7 +52,7 @@ class Left:
         return Left(later.text, self.removed, self.lost, tuple(pieces))
 
 
-def merged(text: str, before: Sequence[Token], sentence: Sentence) -> list[Removal]:
+def merged(text: str, before: Sequence[WordToken], sentence: Sentence) -> list[Removal]:
     """What was removed, neighbours under one rule as one stretch."""
     rules = {start: rule for start, _, rule in sentence.gone}
     merged: list[Removal] = []

@@ -29,7 +29,7 @@ from seesay.grounding.clauses.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class NounList:
     """A list around one item: `first` where its first item begins, `before` and `after` how many
     items stand on either side; the item's own separators begin at `left` and end at `right`."""
 
@@ -42,7 +42,7 @@ class Listed:
     after: int
 
 
-def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
+def find_list(tokens: Tokens, start: int, end: int) -> NounList | None:
     """The list that the noun phrase start..end is an item of; None if it stands alone."""
     own_end = _item_end(tokens, end)
     if (
@@ -66,7 +66,7 @@ def find_list(tokens: Tokens, start: int, end: int) -> Listed | None:
         own = own or (tag_at(tokens, end) == "prep" and low_at(tokens, end) != "in" and not exists)
         own_end = _own_phrases(tokens, end) if own else end
         right = own_end
-    return Listed(first, separator_before(tokens, start), start, own_end, right, before, after)
+    return NounList(first, separator_before(tokens, start), start, own_end, right, before, after)
 
 
 def _filling(tokens: Tokens, start: int, end: int) -> bool:
@@ -130,7 +130,7 @@ def _joined_inside(tokens: Tokens, start: int, end: int, own_end: int) -> bool:
     )
 
 
-def drop_item(sentence: Sentence, listed: Listed) -> None:
+def drop_item(sentence: Sentence, listed: NounList) -> None:
     """Take the item out and join the others; the last one left gets its verb's number."""
     tokens, item = sentence.tokens, listed
     remaining = item.before + item.after
@@ -159,7 +159,7 @@ def drop_item(sentence: Sentence, listed: Listed) -> None:
         agree(sentence, item.first, remaining, was_first)
 
 
-def _behind_determiner(tokens: Tokens, item: Listed) -> int:
+def _behind_determiner(tokens: Tokens, item: NounList) -> int:
     """Where the first item begins behind a determiner that serves the next one too: "the fork and
     knife" → "the knife"."""
     determiners = [k for k in range(item.start, item.end) if tokens[k].tag == "det"]
@@ -184,7 +184,7 @@ def _drop_both(sentence: Sentence, first: int) -> None:
         sentence.remove(comma, phrase_end(tokens, comma + 1), "list")
 
 
-def _join_last(sentence: Sentence, item: Listed) -> None:
+def _join_last(sentence: Sentence, item: NounList) -> None:
     """Give the list that now ends where the item stood its `and` again."""
     tokens, first = sentence.tokens, item.first
     for k in range(item.first, item.left):

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from seesay.grounding.clauses import lexicon as lex
-from seesay.grounding.clauses.tokens import Token, is_adjective
+from seesay.grounding.clauses.tokens import WordToken, is_adjective
 
-Tokens: TypeAlias = list[Token]
+Tokens: TypeAlias = list[WordToken]
 
 
 def tag_at(tokens: Tokens, i: int) -> str:

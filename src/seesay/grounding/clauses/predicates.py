@@ -31,7 +31,7 @@ from seesay.grounding.clauses.phrases import (
 from seesay.grounding.clauses.sentence import Sentence
 
 
-class Step(NamedTuple):
+class PredicateStep(NamedTuple):
     """The next rule: its name, and the tokens it begins with. For verbs `start` is the verb, for
     prepositions the token behind them."""
 
@@ -40,7 +40,7 @@ class Step(NamedTuple):
     end: int
 
 
-def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
+def participle(sentence: Sentence, verb: int, end: int) -> PredicateStep | None:
     """A participle and all that follows it up to `end`."""
     tokens = sentence.tokens
     first = verb
@@ -48,24 +48,26 @@ def participle(sentence: Sentence, verb: int, end: int) -> Step | None:
         first -= 1
     first = share(tokens, first)
     if low_at(tokens, first - 1) in lex.APART and tag_at(tokens, first - 2) == "prep":
-        return Step("preposition", first - 1, clause_end(tokens, verb))  # "with some sitting …"
+        return PredicateStep(
+            "preposition", first - 1, clause_end(tokens, verb)
+        )  # "with some sitting …"
     tag = tag_at(tokens, first - 1)
     if tag in ("be", "been", "verb", "aux"):
-        return Step("predicate", first - 1, end)
+        return PredicateStep("predicate", first - 1, end)
     if tag == "ing":
-        return Step("participle", first - 1, end)
+        return PredicateStep("participle", first - 1, end)
     if tag == "base":
-        return Step("infinitive", first - 1, end)
+        return PredicateStep("infinitive", first - 1, end)
     if tag == "prep":
-        return Step("preposition", first, end)
+        return PredicateStep("preposition", first, end)
     if tag in ("noun", "mention"):
         begin = noun_phrase(tokens, first - 1, first)[0]
         if low_at(tokens, begin - 1) == "with" and tag_at(tokens, begin - 2) == "comma":
-            return Step("preposition", begin, end)  # ", with a man [holding a cup]"
+            return PredicateStep("preposition", begin, end)  # ", with a man [holding a cup]"
     if tag == "sub":
         return modifier(sentence, first - 1, end, "participle")
     if tag == "" and tag_at(tokens, end) != "comma":
-        return Step("clause", verb, end)
+        return PredicateStep("clause", verb, end)
     end = _with_pronoun(tokens, end)
     if low_at(tokens, end) == "while" and tag_at(tokens, end + 1) == "ing":
         # "a man riding a horse while holding a flag": he still holds it
@@ -92,7 +94,7 @@ def _with_pronoun(tokens: Tokens, end: int) -> int:
     return other if taken_up else end
 
 
-def infinitive(sentence: Sentence, verb: int, end: int) -> Step | None:
+def infinitive(sentence: Sentence, verb: int, end: int) -> PredicateStep | None:
     """`to`, the verb behind it and all up to `end`; with what cannot do without it."""
     tokens = sentence.tokens
     if tag_at(tokens, verb - 1) == "and" and tag_at(tokens, verb - 2) == "base":
@@ -102,27 +104,27 @@ def infinitive(sentence: Sentence, verb: int, end: int) -> Step | None:
         first -= 1
     tag = tag_at(tokens, first - 1)
     if tag_at(tokens, first) in ("modal", "aux"):
-        return Step("predicate", first, end)
+        return PredicateStep("predicate", first, end)
     if tag in ("modal", "be", "been", "verb"):
-        return Step("predicate", first - 1, end)
+        return PredicateStep("predicate", first - 1, end)
     if tag in ("ing", "ed"):
-        return Step("participle", first - 1, end)
+        return PredicateStep("participle", first - 1, end)
     if low_at(tokens, first - 1) == "about":
         if tag_at(tokens, first - 2) == "be":
-            return Step("predicate", first - 2, end)
+            return PredicateStep("predicate", first - 2, end)
         return modifier(sentence, first - 1, end, "infinitive")
     if tag == "behind" and tag_at(tokens, first - 2) == "ing":
-        return Step("participle", first - 2, end)
+        return PredicateStep("participle", first - 2, end)
     if tag == "behind" and tag_at(tokens, first - 2) in ("be", "adverb", "verb"):
-        return Step("predicate", first - 2, end)
+        return PredicateStep("predicate", first - 2, end)
     if tag == "base":
-        return Step("infinitive", first - 1, end)
+        return PredicateStep("infinitive", first - 1, end)
     if tag == "":
-        return Step("clause", verb, end)
+        return PredicateStep("clause", verb, end)
     return modifier(sentence, first - (tag == "behind"), end, "infinitive")
 
 
-def predicate(sentence: Sentence, verb: int, end: int) -> Step | None:
+def predicate(sentence: Sentence, verb: int, end: int) -> PredicateStep | None:
     """The predicate around the verb: one of two, or all that its subject does."""
     tokens = sentence.tokens
     first = verb
@@ -140,7 +142,7 @@ def predicate(sentence: Sentence, verb: int, end: int) -> Step | None:
     elif (subject := _new_subject(tokens, first)) is not None:
         _say_it_exists(sentence, subject, first, end)
     else:
-        return Step("clause", verb, end)
+        return PredicateStep("clause", verb, end)
     return None
 
 
@@ -189,7 +191,7 @@ def _say_it_exists(sentence: Sentence, subject: int, verb: int, end: int) -> Non
 # ---- clauses -------------------------------------------------------------------------------
 
 
-def clause(sentence: Sentence, inside: int, _: int) -> Step | None:
+def clause(sentence: Sentence, inside: int, _: int) -> PredicateStep | None:
     """The clause that holds token `inside`; the sentence if nothing that stands alone is left."""
     tokens = sentence.tokens
     start, end = clause_start(tokens, inside), clause_end(tokens, inside)
@@ -199,7 +201,7 @@ def clause(sentence: Sentence, inside: int, _: int) -> Step | None:
         sentence.remove(separator_before(tokens, start + 1), end, "clause")
     elif tag == "sub" and low_at(tokens, start) in lex.COMPLEMENTS and start > 0:
         if tag_at(tokens, start - 1) == "ing":
-            return Step("participle", start - 1, end)
+            return PredicateStep("participle", start - 1, end)
         sentence.remove_all("sentence")
     elif start == 0 and subordinate and opening is None:
         sentence.remove_all("sentence")
@@ -234,7 +236,7 @@ def _main_clause(sentence: Sentence, end: int) -> None:
         sentence.remove_all("sentence")
 
 
-def modifier(sentence: Sentence, start: int, end: int, rule: str) -> Step | None:
+def modifier(sentence: Sentence, start: int, end: int, rule: str) -> PredicateStep | None:
     """A phrase that nothing depends on, with the commas or the conjunction that set it off."""
     tokens = sentence.tokens
     while tag_at(tokens, start - 1) == "adverb" and tag_at(tokens, start - 2) == "comma":

@@ -17,10 +17,10 @@ from seesay.grounding.clauses.boundaries import (
     opens_subordinate,
     phrase_end,
 )
-from seesay.grounding.clauses.lists import Listed, drop_item, find_list, introduces
+from seesay.grounding.clauses.lists import NounList, drop_item, find_list, introduces
 from seesay.grounding.clauses.phrases import Tokens, low_at, noun_phrase, tag_at
 from seesay.grounding.clauses.predicates import (
-    Step,
+    PredicateStep,
     clause,
     infinitive,
     modifier,
@@ -33,12 +33,12 @@ from seesay.grounding.clauses.sentence import Sentence
 
 def leave(sentence: Sentence, start: int, end: int) -> None:
     """Take the tokens start..end, a mention, out with the smallest phrase that carries it."""
-    step: Step | None = Step("noun", *noun_phrase(sentence.tokens, start, end))
+    step: PredicateStep | None = PredicateStep("noun", *noun_phrase(sentence.tokens, start, end))
     while step is not None:
         step = _RULES[step.rule](sentence, step.start, step.end)
 
 
-def _noun(sentence: Sentence, start: int, end: int) -> Step | None:
+def _noun(sentence: Sentence, start: int, end: int) -> PredicateStep | None:
     """A noun phrase: an item of a list, or what goes by the word before it."""
     tokens = sentence.tokens
     listed = find_list(tokens, start, end)
@@ -53,13 +53,13 @@ def _noun(sentence: Sentence, start: int, end: int) -> Step | None:
         verb -= 1
     tag = tag_at(tokens, verb)
     if tag_at(tokens, start - 1) == "prep" and not opens_subordinate(tokens, start - 1):
-        return Step("preposition", start, end)
+        return PredicateStep("preposition", start, end)
     if tag == "comma" and _appositive(tokens, start, end):
         return modifier(sentence, start, phrase_end(tokens, end), "apposition")
     rule = _BY_WORD_BEFORE.get(tag)
     if rule is not None:
-        return Step(rule, verb, _with_relative(tokens, phrase_end(tokens, end)))
-    return Step("clause", start, end)
+        return PredicateStep(rule, verb, _with_relative(tokens, phrase_end(tokens, end)))
+    return PredicateStep("clause", start, end)
 
 
 _BY_WORD_BEFORE: Final = {
@@ -69,7 +69,7 @@ _BY_WORD_BEFORE: Final = {
 }  # fmt: skip
 
 
-def _needs_two(tokens: Tokens, listed: Listed) -> bool:
+def _needs_two(tokens: Tokens, listed: NounList) -> bool:
     """Whether one alone makes no sense: "between a chair and a couch", "a mix of …"."""
     before = listed.first - 1
     blended = low_at(tokens, before) == "of" and low_at(tokens, before - 1) in lex.BLENDS
@@ -77,7 +77,7 @@ def _needs_two(tokens: Tokens, listed: Listed) -> bool:
     return (blended and single) or _between(tokens, listed) is not None
 
 
-def _between(tokens: Tokens, listed: Listed) -> int | None:
+def _between(tokens: Tokens, listed: NounList) -> int | None:
     """Where the first of the two begins, behind "between"."""
     for k in range(listed.start, max(0, listed.start - 8), -1):
         joined = sum(token.tag == "and" for token in tokens[k : listed.start]) + listed.after
@@ -106,7 +106,7 @@ def _with_relative(tokens: Tokens, end: int) -> int:
     return end
 
 
-def _preposition(sentence: Sentence, start: int, end: int) -> Step | None:
+def _preposition(sentence: Sentence, start: int, end: int) -> PredicateStep | None:
     """The phrase of the preposition right before `start`."""
     tokens = sentence.tokens
     first = start
@@ -117,7 +117,7 @@ def _preposition(sentence: Sentence, start: int, end: int) -> Step | None:
         if low_at(tokens, first - 1) in lex.CONTAINERS or tokens[first - 1].kept:
             sentence.remove(first, end, "of")
             return None
-        return Step("noun", noun_phrase(tokens, first - 1, first)[0], end)
+        return PredicateStep("noun", noun_phrase(tokens, first - 1, first)[0], end)
     if words[0] in lex.PLACE or (words[-1] in ("to", "of") and words != ["of"]):
         end = _carried(tokens, end, words)
     else:
@@ -140,22 +140,24 @@ def _carried(tokens: Tokens, end: int, words: list[str]) -> int:
     return end
 
 
-def _behind(sentence: Sentence, first: int, end: int) -> Step | None:
+def _behind(sentence: Sentence, first: int, end: int) -> PredicateStep | None:
     """A prepositional phrase first..end, by the word that it stands behind."""
     tokens = sentence.tokens
     head = first - 1
     tag, follows = tag_at(tokens, head), tag_at(tokens, end)
     opens = head < clause_start(tokens, first)
     if tag in _BY_WORD_BEFORE and low_at(tokens, first) in ("up", "out", "off"):
-        return Step(_BY_WORD_BEFORE[tag], head, phrase_end(tokens, end))  # "holding up a cup"
+        return PredicateStep(
+            _BY_WORD_BEFORE[tag], head, phrase_end(tokens, end)
+        )  # "holding up a cup"
     if tag in ("ed", "ing"):
         return _behind_participle(sentence, head, first, end)
     if tag in ("verb", "base") and tokens[head].low in lex.NEEDY and follows != "prep":
-        return Step("predicate" if tag == "verb" else "infinitive", head, end)
+        return PredicateStep("predicate" if tag == "verb" else "infinitive", head, end)
     if tag in ("be", "been") and follows not in ("prep", "ing", "ed"):
-        return Step("predicate", head, phrase_end(tokens, end))
+        return PredicateStep("predicate", head, phrase_end(tokens, end))
     if tag == "behind" and low_at(tokens, head) not in lex.ALONE:
-        return Step("predicate", head - 1, phrase_end(tokens, end))
+        return PredicateStep("predicate", head - 1, phrase_end(tokens, end))
     if tag == "sub":
         return modifier(sentence, head, end, "preposition")
     if follows == "be" and opens:  # "On the table is a fork."
@@ -163,11 +165,11 @@ def _behind(sentence: Sentence, first: int, end: int) -> Step | None:
         sentence.insert(first, "there", "there")
         return None
     if follows in ("verb", "aux", "modal") and opens:
-        return Step("clause", first, end)
+        return PredicateStep("clause", first, end)
     return modifier(sentence, share(tokens, first), end, "preposition")
 
 
-def _behind_participle(sentence: Sentence, head: int, first: int, end: int) -> Step | None:
+def _behind_participle(sentence: Sentence, head: int, first: int, end: int) -> PredicateStep | None:
     """A prepositional phrase first..end behind the participle at `head`."""
     tokens = sentence.tokens
     verb = head - 1
@@ -179,13 +181,13 @@ def _behind_participle(sentence: Sentence, head: int, first: int, end: int) -> S
     if low_at(tokens, verb) in lex.APART:  # "some sitting in chairs and others standing"
         return modifier(sentence, first, end, "preposition")
     if tag_at(tokens, verb) not in ("be", "been"):
-        return Step("participle", head, phrase_end(tokens, end))
+        return PredicateStep("participle", head, phrase_end(tokens, end))
     if tokens[head].low in lex.NEEDY:
-        return Step("predicate", verb, phrase_end(tokens, end))
+        return PredicateStep("predicate", verb, phrase_end(tokens, end))
     return modifier(sentence, first, end, "preposition")
 
 
-_RULES: Final[dict[str, Callable[[Sentence, int, int], Step | None]]] = {
+_RULES: Final[dict[str, Callable[[Sentence, int, int], PredicateStep | None]]] = {
     "noun": _noun,
     "preposition": _preposition,
     "participle": participle,

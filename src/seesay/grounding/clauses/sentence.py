@@ -10,13 +10,13 @@ from typing import Final
 
 from seesay.grounding.clauses.boundaries import has_verb
 from seesay.grounding.clauses.phrases import tag_at
-from seesay.grounding.clauses.tokens import Token, tag
+from seesay.grounding.clauses.tokens import WordToken, tag
 
 
 class Sentence:
     """Tagged tokens, and what was taken out of them: (start, end, rule), characters of the text."""
 
-    def __init__(self, tokens: Sequence[Token]) -> None:
+    def __init__(self, tokens: Sequence[WordToken]) -> None:
         self.tokens = list(tokens)
         self.gone: list[tuple[int, int, str]] = []
         self._had_verb = has_verb(self.tokens, 0, len(self.tokens))
@@ -49,7 +49,7 @@ class Sentence:
         where = self.tokens[at].start
         lead = self.tokens[at].lead if at == 0 else " "
         self.tokens[at].lead = " "
-        self.tokens.insert(at, Token(word, lead, where, where, kind))
+        self.tokens.insert(at, WordToken(word, lead, where, where, kind))
 
     def mend(self) -> None:
         """Doubled and dangling commas out, a or an as the next word wants, the first letter large,
@@ -86,7 +86,7 @@ class Sentence:
         return not any(map(_broken, *zip(*pairs, strict=True))) and not quotes % 2 and not brackets
 
 
-def _broken(before: Token | None, after: Token | None) -> bool:
+def _broken(before: WordToken | None, after: WordToken | None) -> bool:
     if before and after and before.end + len(after.lead) == after.start:
         return False  # they were neighbours before
     b, a = before.tag if before else "", after.tag if after else ""

@@ -17,7 +17,7 @@ NOUNISH: Final = ("noun", "mention")
 
 
 @dataclass(slots=True)
-class Token:
+class WordToken:
     """One token. `lead`: the white space before it. `start`, `end`: its characters in the text,
     equal for a token that was put in. `tag`: its word class. `mention`: the number of the failing
     mention that it belongs to, `kept` whether it belongs to another mention."""
@@ -48,11 +48,11 @@ def tokenize(
     span: tuple[int, int],
     failing: Sequence[tuple[int, int]],
     others: Sequence[tuple[int, int]],
-) -> list[Token]:
+) -> list[WordToken]:
     """The tagged tokens of the sentence `text[slice(*span)]`."""
     tokens, end = [], span[0]
     for match in _TOKEN.finditer(text, *span):
-        token = Token(match.group(), text[end : match.start()], *match.span())
+        token = WordToken(match.group(), text[end : match.start()], *match.span())
         token.mention = next(
             (k for k, (a, b) in enumerate(failing) if a < token.end and token.start < b), None
         )
@@ -65,7 +65,7 @@ def tokenize(
     return tokens
 
 
-def tag(tokens: list[Token]) -> None:
+def tag(tokens: list[WordToken]) -> None:
     """Give every token its word class, anew."""
     for token in tokens:
         token.tag = _alone(token)
@@ -79,7 +79,7 @@ def tag(tokens: list[Token]) -> None:
     _join_compounds(tokens)
 
 
-def _alone(token: Token) -> str:
+def _alone(token: WordToken) -> str:
     word = token.low.replace("’", "'")
     if token.mention is not None or token.kept:
         return "mention"
@@ -112,7 +112,9 @@ _CLASSES: Final = (
 )  # fmt: skip
 
 
-def _in_context(token: Token, before: Token | None, after: Token | None, several: bool) -> str:
+def _in_context(
+    token: WordToken, before: WordToken | None, after: WordToken | None, several: bool
+) -> str:
     """The class of a token between its neighbours; `several` whether the words before it could be
     subjects joined by a conjunction."""
     word, tag = token.low.replace("’", "'"), token.tag
@@ -173,7 +175,7 @@ def _in_context(token: Token, before: Token | None, after: Token | None, several
     return tag
 
 
-def _second_infinitive(tokens: list[Token], i: int) -> bool:
+def _second_infinitive(tokens: list[WordToken], i: int) -> bool:
     """Whether the word behind a conjunction goes on with an infinitive: "to board or leave"."""
     if i < 2 or tokens[i - 1].tag != "and" or tokens[i].tag not in ("noun", "verb", "aux"):
         return False
@@ -187,11 +189,11 @@ def _third_person(word: str) -> bool:
     return word.endswith("s") and not word.endswith(("ss", "us", "'s"))
 
 
-def _is_of(token: Token | None) -> bool:
+def _is_of(token: WordToken | None) -> bool:
     return token is not None and token.low == "of"
 
 
-def _stands_as_verb(word: str, before: Token | None, after: str, several: bool) -> bool:
+def _stands_as_verb(word: str, before: WordToken | None, after: str, several: bool) -> bool:
     """Whether a form that can be a verb is one here: behind its subject, not inside a phrase."""
     if before is None or before.tag not in _BEFORE_VERBS:
         return False
@@ -219,7 +221,7 @@ _BEHIND_VERBS: Final = (
 )  # fmt: skip
 
 
-def is_adjective(token: Token) -> bool:
+def is_adjective(token: WordToken) -> bool:
     """Whether an open word can stand before a noun as its adjective, by lists and endings."""
     if token.tag in ("ed", "ing", "behind"):
         return True
@@ -228,7 +230,7 @@ def is_adjective(token: Token) -> bool:
     )
 
 
-def _join_compounds(tokens: list[Token]) -> None:
+def _join_compounds(tokens: list[WordToken]) -> None:
     """Words of a compound preposition are all prepositions; so are a place's parts: `to the left
     of`. `as well as` joins like `and`."""
     words = [token.low for token in tokens]
@@ -254,7 +256,7 @@ def _join_compounds(tokens: list[Token]) -> None:
 _AT_LEAST: Final = {("at", "least"), ("at", "most"), ("more", "than"), ("less", "than")}
 
 
-def _join_part(tokens: list[Token], i: int) -> None:
+def _join_part(tokens: list[WordToken], i: int) -> None:
     """prep the [adjective] part of: one preposition."""
     k = i + 1
     while k < len(tokens) and k < i + 5 and (tokens[k].tag == "det" or tokens[k].tag == "noun"):

@@ -26,7 +26,7 @@ from seesay.errors import nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seesay.engine.state import Prompt, Run
+    from seesay.engine.state import GenerationState, Prompt
     from seesay.models.view import ModelView
 
 MATCHERS = ("self", "blip")
@@ -88,14 +88,14 @@ class AGLA(Method):
     def at_zero(self) -> AGLA:
         return replace(self, alpha=0.0)
 
-    def settled(self, view: ModelView) -> AGLA:
+    def resolved_for(self, view: ModelView) -> AGLA:
         from seesay.models import patch_layout
 
         if self.active and self.matcher == "self":
             patch_layout.refuse_unknown(view)
         return self
 
-    def prepare(self, prompt: Prompt) -> dict[str, Tensor] | None:
+    def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
         if prompt.inputs.get("pixel_values") is None:
             return None  # a prompt without a picture has no second stream
         if self.matcher == "blip":
@@ -106,7 +106,7 @@ class AGLA(Method):
 
         return masked_pixels(prompt, match_by_attention(prompt))
 
-    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
+    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         if own is None:
             return None
         if self.shared_cache and run.seen > run.length:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.engine.kv_cache import Kept
-    from seesay.engine.state import Run
+    from seesay.engine.kv_cache import KeptEntries
+    from seesay.engine.state import GenerationState
     from seesay.models.view import ModelView
 
 _CHOICES = {
@@ -150,7 +150,7 @@ class VASparse(Method):
         return self.beta
 
     @property
-    def recounts(self) -> bool:
+    def reindexes_positions(self) -> bool:
         usual = "cache" if self.preset == "published" else "true"
         return self.selects and (self.positions or usual) == "cache"
 
@@ -160,7 +160,7 @@ class VASparse(Method):
         first, last = self.layers or (0, view.n_layers - 1)
         return range(first, last + 1) if self.penalises else ()
 
-    def compact(self, layer: int, run: Run) -> Kept | None:
+    def prune_cache(self, layer: int, run: GenerationState) -> KeptEntries | None:
         from seesay.engine.kv_cache import refuse_other_caches
 
         if self.selects:
@@ -183,14 +183,14 @@ class VASparse(Method):
             scores.note_prompt(call)
         return None
 
-    def read_embeddings(self, embeddings: Tensor, run: Run) -> None:
+    def read_embeddings(self, embeddings: Tensor, run: GenerationState) -> None:
         raw, own = scores.raw_of(self, run), embeddings[: run.rows]
         if self.contrasts and self.preset == "published":
             raw.newest = own
         elif self.contrasts:
             scores.read_picture(raw, own, run, self.masked, self.seed)
 
-    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
+    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         raw = scores.raw_of(self, run)
         if raw.newest is None:
             return scores.raw_contrast(plain, raw, self.alpha)

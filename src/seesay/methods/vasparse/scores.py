@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from seesay.engine import Method
     from seesay.engine.attention import Call
-    from seesay.engine.state import Run
+    from seesay.engine.state import GenerationState
 
 LOOKED, RECEIVED = "vasparse: attention paid to the image", "vasparse: attention received"
 
@@ -37,7 +37,7 @@ class Raw:
     events: int = 0
 
 
-def raw_of(method: Method, run: Run) -> Raw:
+def raw_of(method: Method, run: GenerationState) -> Raw:
     """The state of `method` in this run."""
     raw: Raw = run.state.setdefault(method, Raw())
     return raw
@@ -62,7 +62,9 @@ def kept_tokens(image: Tensor, masked: float, seed: int) -> Tensor:
     return kept
 
 
-def read_picture(raw: Raw, embeddings: Tensor, run: Run, masked: float, seed: int) -> None:
+def read_picture(
+    raw: Raw, embeddings: Tensor, run: GenerationState, masked: float, seed: int
+) -> None:
     """Add the picture's embeddings of this forward; at the prompt's end, their mean's logits.
 
     The head is linear, so the logits of the mean are the mean of the logits.
@@ -81,7 +83,7 @@ def read_picture(raw: Raw, embeddings: Tensor, run: Run, masked: float, seed: in
         raw.logits = head_logits(run, raw.total / raw.count.clamp(min=1))
 
 
-def head_logits(run: Run, embeddings: Tensor) -> Tensor:
+def head_logits(run: GenerationState, embeddings: Tensor) -> Tensor:
     """Embeddings (..., hidden) put straight into the language-model head, float32 or better."""
     from seesay.engine.attention import precise
 
@@ -133,7 +135,7 @@ def penalty_factor(call: Call, beta: float) -> Tensor | None:
     return penalty_weights(received, mask).mul_(-beta).add_(1 + beta)
 
 
-def note_row(run: Run, layer: int, *, received: bool, looked: bool) -> None:
+def note_row(run: GenerationState, layer: int, *, received: bool, looked: bool) -> None:
     """Note what the newest row paid to each entry, and to the picture as a whole."""
     from seesay.engine.kv_cache import noted
 

@@ -19,8 +19,8 @@ from seesay.methods.vasparse.scores import LOOKED, raw_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seesay.engine.kv_cache import Kept
-    from seesay.engine.state import Run
+    from seesay.engine.kv_cache import KeptEntries
+    from seesay.engine.state import GenerationState
     from seesay.methods.vasparse import VASparse
 
 
@@ -83,10 +83,10 @@ def chosen_entries(
     return entries, valid & ~kept
 
 
-def best_entries(method: VASparse, layer: int, run: Run) -> Kept | None:
+def best_entries(method: VASparse, layer: int, run: GenerationState) -> KeptEntries | None:
     """The selection of a layer: what stays, and the entries that stand for the rest."""
     from seesay.engine.attention import scores_of
-    from seesay.engine.kv_cache import Kept, entries_of, noted
+    from seesay.engine.kv_cache import KeptEntries, entries_of, noted
 
     cache, last = run.cache.layers[layer], run.last_rows[layer]
     origin, valid = entries_of(cache, run.padding)  # (rows, kv_heads, entries)
@@ -102,7 +102,7 @@ def best_entries(method: VASparse, layer: int, run: Run) -> Kept | None:
     if not bool(dropped.any()):
         return None
     if not method.aggregate:
-        return Kept(entries)
+        return KeptEntries(entries)
     notes = run.notes.get(layer, {})
     parts: dict[str, list[Tensor]] = {}
     for row, gone in enumerate(dropped):
@@ -120,15 +120,17 @@ def best_entries(method: VASparse, layer: int, run: Run) -> Kept | None:
             note = noted(run, layer, name, last.weights)[row][..., None]
             parts.setdefault(name, []).append(merged(_at(note, wide), of, number)[..., 0])
     keys, values, real = (_stacked(parts.pop(name)) for name in ("keys", "values", "valid"))
-    return Kept(entries, keys, values, real.bool(), {n: _stacked(v) for n, v in parts.items()})
+    return KeptEntries(
+        entries, keys, values, real.bool(), {n: _stacked(v) for n, v in parts.items()}
+    )
 
 
-def oldest_as_one(method: VASparse, layer: int, run: Run) -> Kept | None:
+def oldest_as_one(method: VASparse, layer: int, run: GenerationState) -> KeptEntries | None:
     """The published rule: the oldest generated entries of one layer become their mean.
 
     It is the first layer to hold `every` of them for each event so far, and `every` more.
     """
-    from seesay.engine.kv_cache import Kept, entries_of
+    from seesay.engine.kv_cache import KeptEntries, entries_of
 
     cache, raw = run.cache.layers[layer], raw_of(method, run)
     number = cache.keys.shape[2] - run.length
@@ -142,13 +144,13 @@ def oldest_as_one(method: VASparse, layer: int, run: Run) -> Kept | None:
     order = origin.masked_fill(~generated, 2**62).argsort(dim=-1, stable=True)
     rest = order[..., gone:].sort(-1).values
     if not gone or not method.aggregate:
-        return Kept(rest)
+        return KeptEntries(rest)
     wide = order[..., :gone, None].expand(-1, -1, -1, cache.keys.shape[-1])
     means = [part.gather(2, wide).mean(2, keepdim=True) for part in (cache.keys, cache.values)]
-    return Kept(rest, *means)
+    return KeptEntries(rest, *means)
 
 
-def _count(method: VASparse, run: Run, like: Tensor) -> Tensor:
+def _count(method: VASparse, run: GenerationState, like: Tensor) -> Tensor:
     """How many candidates stay, (rows,), counted from the text and not from what is left of it.
 
     Prompt and answer are rounded apart, so that rows of a batch drop the same number at each step.

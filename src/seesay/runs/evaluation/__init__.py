@@ -7,6 +7,6 @@
 from __future__ import annotations
 
 from seesay.runs.evaluation.plan import Entry, Job, Plan, Planned
-from seesay.runs.evaluation.records import Run, Store, open_run
+from seesay.runs.evaluation.records import Results, ResultsStore, open_run
 
-__all__ = ["Entry", "Job", "Plan", "Planned", "Run", "Store", "open_run"]
+__all__ = ["Entry", "Job", "Plan", "Planned", "Results", "ResultsStore", "open_run"]

@@ -33,7 +33,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """A value of a sweep and the method at it."""
 
     method: Method
@@ -54,7 +54,7 @@ class Wanted:
     """
 
     methods: tuple[AnyMethod | str, ...]
-    points: tuple[Point, ...] = ()
+    points: tuple[SweepPoint, ...] = ()
     controls: bool = True
     decoding: Mapping[str, Any] = field(default_factory=lambda: GREEDY)
 
@@ -81,7 +81,7 @@ class Wanted:
         return cls(tuple(parts), points, controls, decoding)
 
 
-def sweep(text: str) -> Iterator[Point]:
+def sweep(text: str) -> Iterator[SweepPoint]:
     """The points of "attention-lens.alpha=0.1:0.8:0.1" (both ends are in it) or "….alpha=0.1,0.4".
 
     Raises:
@@ -100,7 +100,7 @@ def sweep(text: str) -> Iterator[Point]:
     if found[2] not in known:
         raise MethodError(f"{base.name}: unknown field {found[2]!r}; {nearest(found[2], known)}")
     for value in _values(found[3], text):
-        yield Point(replace(base, **{found[2]: value}), base, found[2], value)  # type: ignore[type-var]
+        yield SweepPoint(replace(base, **{found[2]: value}), base, found[2], value)  # type: ignore[type-var]
 
 
 def variants(vlm: VLM, wanted: Wanted, note: Callable[[str], None]) -> list[Variant]:
@@ -149,7 +149,7 @@ class _Made:
     def add(self, label: str, method: AnyMethod, **more: Any) -> None:
         entry = Entry(
             label=label,
-            method=repr(method.settled(self._vlm.view)),
+            method=repr(method.resolved_for(self._vlm.view)),
             written=repr(method),
             decoding=dict(more.pop("decoding", self._wanted.decoding)),
             **more,
@@ -176,7 +176,7 @@ class _Made:
             note(f"{name} without its control at strength 0: {error}")
         else:
             self.control(f"{name}: strength 0", zero, "strength-0", name)
-        settled = method.settled(self._vlm.view)
+        settled = method.resolved_for(self._vlm.view)
         if any(map(has_stream, settled.methods)):
             same = Stack(tuple(SameStream.within(part) for part in settled.methods))
             self.control(f"{name}: second stream := first", same, "same-stream", name)
@@ -201,8 +201,8 @@ def sharpening(method: AnyMethod) -> float:
     decoding = SimpleNamespace(seen=0, length=0)
     factor = 1.0
     for part in method.methods:
-        if has_stream(part) and part.opens_below is None:
-            term = part.fold(probe, probe, decoding)  # type: ignore[arg-type]
+        if has_stream(part) and part.gate_threshold is None:
+            term = part.logits_term(probe, probe, decoding)  # type: ignore[arg-type]
             factor += 0.0 if term is None else float(term)
     return factor
 

@@ -22,14 +22,14 @@ from typing import IO, Any, Self
 from pydantic import ValidationError
 
 from seesay.errors import InputError, SeesayError
-from seesay.evaluate.benchmark import Answer, Said
+from seesay.evaluate.benchmark import Answer, NamedObject
 from seesay.runs.evaluation.plan import SCHEMA, Entry, Job, Plan
 
 PLAN, RECORDS, LOCK = "run.json", "records", ".lock"
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Results:
     """A results folder, as far as it has come."""
 
     folder: Path
@@ -72,7 +72,7 @@ class Run:
         return read_records(record_file(self.folder, job))
 
 
-class Store:
+class ResultsStore:
     """The one writer of a results folder; use it as a context manager.
 
     Raises:
@@ -88,7 +88,7 @@ class Store:
         try:
             if (folder / PLAN).is_file():
                 plan = open_run(folder).plan.extended(plan)
-            self.run = Run(folder, plan)
+            self.run = Results(folder, plan)
             self._jobs = {job.id: job for job in plan.work}
             self._done: dict[str, set[str]] = {}
             with _usable(folder):
@@ -145,7 +145,7 @@ class Store:
         self._done[job_id] = done
 
 
-def open_run(folder: str | Path) -> Run:
+def open_run(folder: str | Path) -> Results:
     """A results folder, for reading.
 
     Raises:
@@ -170,7 +170,7 @@ def open_run(folder: str | Path) -> Run:
             f"{SCHEMA!r}; read it with the seesay that wrote it, or choose another folder"
         )
     try:
-        return Run(folder, Plan.model_validate(stored))
+        return Results(folder, Plan.model_validate(stored))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -178,7 +178,7 @@ def open_run(folder: str | Path) -> Run:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse early what `Store` would refuse for the folder itself; makes nothing."""
+    """Refuse early what `ResultsStore` would refuse for the folder itself; makes nothing."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file; choose a folder for --out")
     with _usable(folder):
@@ -311,7 +311,9 @@ def _answer(record: dict[str, Any]) -> Answer:
         seconds=record["seconds"],
         ended=record["ended"],
         mentions=tuple(
-            Said(m["name"], (m["span"][0], m["span"][1]), _number(m["logprob"]), _number(m["risk"]))
+            NamedObject(
+                m["name"], (m["span"][0], m["span"][1]), _number(m["logprob"]), _number(m["risk"])
+            )
             for m in record["mentions"]
         ),
         yes=record["yes"],

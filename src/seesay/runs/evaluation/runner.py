@@ -13,13 +13,13 @@ from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Benchmark, Sample
 from seesay.runs.evaluation.entries import Wanted
 from seesay.runs.evaluation.plan import Plan, batches, jobs_of, planned
-from seesay.runs.evaluation.records import Run, Store, open_run
-from seesay.runs.evaluation.worker import Survey, Task
-from seesay.runs.worker_pool import Crew
+from seesay.runs.evaluation.records import Results, ResultsStore, open_run
+from seesay.runs.evaluation.worker import Capabilities, Task
+from seesay.runs.worker_pool import WorkerPool
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluationSettings:
     """How a run asks.
 
     Attributes:
@@ -97,14 +97,14 @@ class Prepared:
 
     plan: Plan
     samples: Mapping[str, Mapping[str, Sample]]
-    survey: Survey
+    survey: Capabilities
 
 
 def prepare(
-    crew: Crew[Any],
+    crew: WorkerPool[Any],
     benchmarks: Sequence[Benchmark],
     wanted: Wanted,
-    settings: Settings,
+    settings: EvaluationSettings,
     note: Callable[[str], None],
 ) -> Prepared:
     """Plan a run; loads the model.
@@ -125,11 +125,11 @@ def prepare(
 
 def ask(
     folder: Path,
-    crew: Crew[Any],
+    crew: WorkerPool[Any],
     prepared: Prepared,
-    settings: Settings,
+    settings: EvaluationSettings,
     report: Callable[[Progress], None],
-) -> Run:
+) -> Results:
     """Ask what is planned and not yet recorded in `folder`; returns the finished run.
 
     Args:
@@ -141,7 +141,7 @@ def ask(
         SeesayError: the disk is full, or workers are lost again and again.
     """
     jobs = {job.id: job for job in prepared.plan.work}
-    with Store(folder, prepared.plan) as store:
+    with ResultsStore(folder, prepared.plan) as store:
         total = found = 0
         left: dict[str, int] = defaultdict(int)
         for job in jobs.values():
@@ -158,7 +158,7 @@ def ask(
 
 
 def _samples(
-    benchmarks: Sequence[Benchmark], settings: Settings, note: Callable[[str], None]
+    benchmarks: Sequence[Benchmark], settings: EvaluationSettings, note: Callable[[str], None]
 ) -> tuple[dict[str, dict[str, Sample]], dict[str, list[str]]]:
     """Samples by benchmark and id, and the ids of those that are left out."""
     from seesay.evaluate.benchmarks import present_pictures
@@ -187,8 +187,8 @@ def _plan(
     benchmarks: Sequence[Benchmark],
     samples: Mapping[str, Mapping[str, Sample]],
     skipped: Mapping[str, Sequence[str]],
-    survey: Survey,
-    settings: Settings,
+    survey: Capabilities,
+    settings: EvaluationSettings,
 ) -> Plan:
     asked = {
         benchmark.name: planned(
@@ -218,7 +218,7 @@ def _plan(
     )
 
 
-def _tasks(store: Store, prepared: Prepared, settings: Settings) -> Iterator[Task]:
+def _tasks(store: ResultsStore, prepared: Prepared, settings: EvaluationSettings) -> Iterator[Task]:
     """Every batch of which an answer is missing, in the plan's order."""
     plan, samples = prepared.plan, prepared.samples
     methods = {variant.entry.label: variant for variant in prepared.survey.variants}

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.attention import Call
-    from seesay.engine.kv_cache import Kept
-    from seesay.engine.state import Run
+    from seesay.engine.kv_cache import KeptEntries
+    from seesay.engine.state import GenerationState
     from seesay.models.view import ModelView
 
 
 def has_stream(method: Method) -> bool:
     """Whether `method` looks at a second stream, with its settings."""
     # What brings a stream refuses chunks, as the base class says of it; PAI at γ = 1 brings none.
-    return method.active and method.overrides("prepare") and "prefill in chunks" in method.refuses
+    return (
+        method.active and method.overrides("second_input") and "prefill in chunks" in method.refuses
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +50,7 @@ class SameStream(Method):
         if not has_stream(method):
             return method
         inner = getattr(method, "method", None)
-        if method.opens_below is not None and isinstance(inner, Method):
+        if method.gate_threshold is not None and isinstance(inner, Method):
             return replace(method, method=cls(inner))  # type: ignore[type-var]
         return cls(method)
 
@@ -64,28 +66,28 @@ class SameStream(Method):
         return self.method.plausibility
 
     @property
-    def stands_aside(self) -> Mapping[str, str]:
-        return self.method.stands_aside
+    def inactive_in(self) -> Mapping[str, str]:
+        return self.method.inactive_in
 
     def overrides(self, verb: str) -> bool:
-        return verb != "prepare" and self.method.overrides(verb)
+        return verb != "second_input" and self.method.overrides(verb)
 
-    def settled(self, view: ModelView) -> Method:
-        return replace(self, method=self.method.settled(view))
+    def resolved_for(self, view: ModelView) -> Method:
+        return replace(self, method=self.method.resolved_for(view))
 
     def acts_in(self, view: ModelView) -> Collection[int]:
         return self.method.acts_in(view)
 
-    def fold(self, plain: Tensor, own: Tensor | None, run: Run) -> Tensor | None:
-        return self.method.fold(plain, plain, run)
+    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
+        return self.method.logits_term(plain, plain, run)
 
     # ---- what the method does in layers, it does here too ----------------------------------
 
-    def read_embeddings(self, embeddings: Tensor, run: Run) -> None:
+    def read_embeddings(self, embeddings: Tensor, run: GenerationState) -> None:
         self.method.read_embeddings(embeddings, run)
 
-    def rewrite_qk(self, call: Call) -> Tensor | None:
-        return self.method.rewrite_qk(call)
+    def shared_head(self, call: Call) -> Tensor | None:
+        return self.method.shared_head(call)
 
     def key_scale(self, call: Call) -> Tensor | None:
         return self.method.key_scale(call)
@@ -93,8 +95,8 @@ class SameStream(Method):
     def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
         return self.method.score_bias(call, scores)
 
-    def sink_logmass(self, call: Call) -> Tensor | float | None:
-        return self.method.sink_logmass(call)
+    def sink_logit(self, call: Call) -> Tensor | float | None:
+        return self.method.sink_logit(call)
 
-    def compact(self, layer: int, run: Run) -> Kept | None:
-        return self.method.compact(layer, run)
+    def prune_cache(self, layer: int, run: GenerationState) -> KeptEntries | None:
+        return self.method.prune_cache(layer, run)

@@ -13,10 +13,10 @@ import torch
 from seesay.engine import AnyMethod
 from seesay.engine.state import one_by_one
 from seesay.errors import InputError, SeesayError
-from seesay.evaluate.benchmark import Answer, Kind, Said, Sample
+from seesay.evaluate.benchmark import Answer, Kind, NamedObject, Sample
 from seesay.models.compat import versions
 from seesay.pictures import Opened, open_picture
-from seesay.response import Seen
+from seesay.response import Response
 from seesay.runs.evaluation.entries import Variant, Wanted, variants
 from seesay.vlm import VLM, load
 
@@ -37,7 +37,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Survey:
+class Capabilities:
     """What a plan needs to know of a model.
 
     Attributes:
@@ -78,7 +78,7 @@ class Task:
         return self.samples[0].prompt
 
 
-class Speaker:
+class ModelWorker:
     """A loaded model that answers tasks.
 
     Raises:
@@ -97,7 +97,7 @@ class Speaker:
         )
         self._drawn: dict[str, Opened] = {}
 
-    def survey(self, wanted: Wanted) -> Survey:
+    def survey(self, wanted: Wanted) -> Capabilities:
         """What of `wanted` runs on this model."""
         vlm, notes = self._vlm, list[str]()
         found = tuple(variants(vlm, wanted, notes.append))
@@ -109,7 +109,7 @@ class Speaker:
             "vocabulary": vlm.vocabulary.name,
             "versions": versions(),
         }
-        return Survey(facts, found, tuple(notes))
+        return Capabilities(facts, found, tuple(notes))
 
     def say(self, task: Task) -> list[Answer]:
         """The answers that are wanted of a batch.
@@ -128,7 +128,7 @@ class Speaker:
                         f"{task.benchmark}, {sample.id}: {error}; --skip-missing leaves such out"
                     ) from error
                 answers.append(Answer(sample.id, "", error=str(error)))
-        seen: Sequence[Seen] = []
+        seen: Sequence[Response] = []
         if opened:
             seen = self._vlm.describe(
                 [picture for _, picture in opened],
@@ -155,18 +155,18 @@ class Speaker:
         return self._drawn[picture]
 
 
-class Seat:
+class RemoteWorker:
     """A speaker at the far end of a call: it loads at the first call, and what goes wrong is
     returned, so that it arrives as it was raised."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._speaker: Speaker | None = None
+        self._speaker: ModelWorker | None = None
 
     def call(self, name: str, argument: Any) -> Any:
         """What the speaker's method gave, or the exception that it raised."""
         try:
-            self._speaker = self._speaker or Speaker(self._setup)
+            self._speaker = self._speaker or ModelWorker(self._setup)
             return getattr(self._speaker, name)(argument)
         except SeesayError as error:
             return error
@@ -174,7 +174,7 @@ class Seat:
             return RuntimeError(f"{type(error).__name__} in a worker: {error}")
 
 
-def _answer(id_: str, seen: Seen, kind: Kind) -> Answer:
+def _answer(id_: str, seen: Response, kind: Kind) -> Answer:
     mentions = seen.mentions if kind == "caption" else ()
     return Answer(
         id=id_,
@@ -182,7 +182,7 @@ def _answer(id_: str, seen: Seen, kind: Kind) -> Answer:
         tokens=len(seen.tokens),
         seconds=seen.seconds,
         ended=seen.ended,
-        mentions=tuple(Said(m.name, m.span, m.scores["logprob"], m.risk) for m in mentions),
+        mentions=tuple(NamedObject(m.name, m.span, m.scores["logprob"], m.risk) for m in mentions),
         yes=seen.yes if kind == "yes-no" else None,
     )
 

@@ -12,15 +12,15 @@ again, and a line that was only half written. No row is ever written anew, no pi
 twice and none is lost.
 """
 
-from seesay.runs.folder.describing import Describing, Tally, describe_folder
+from seesay.runs.folder.describing import FolderRun, Tally, describe_folder
 from seesay.runs.folder.listing import SUFFIXES, Folder
 from seesay.runs.folder.rows import ERROR_SCHEMA, Row, RowFile, encoded
 
 __all__ = [
     "ERROR_SCHEMA",
     "SUFFIXES",
-    "Describing",
     "Folder",
+    "FolderRun",
     "Row",
     "RowFile",
     "Tally",

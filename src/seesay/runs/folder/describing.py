@@ -12,7 +12,7 @@ from seesay import toy
 from seesay.engine.state import one_by_one
 from seesay.errors import SeesayError
 from seesay.models.images import MAX_PIXELS
-from seesay.options import Asked, Options
+from seesay.options import GenerationOptions, Options
 from seesay.pictures import Opened, open_picture
 from seesay.runs.folder.listing import Folder, Stamp
 from seesay.runs.folder.rows import ERROR_SCHEMA, LEFT_OPEN, Row, RowFile
@@ -65,14 +65,14 @@ def describe_folder(
         EngineError, ModelError: a method or way of decoding that the model cannot carry.
         SeesayError: the file cannot be written, as on a full disk.
     """
-    job = Describing(vlm, Folder.of(folder), prompt, options, max_pixels)
+    job = FolderRun(vlm, Folder.of(folder), prompt, options, max_pixels)
     with RowFile(out) as file:
         file.check(job.folder)
         return job.into(file, on_progress)
 
 
 @dataclass(frozen=True)
-class Describing:
+class FolderRun:
     """A run over a folder: which model, which pictures, asked how. Fields as `describe_folder`."""
 
     vlm: VLM
@@ -128,8 +128,8 @@ class Describing:
         yield from failed
 
     @property
-    def _asked(self) -> Asked:
-        return Asked.of(self.prompt, **self.options)
+    def _asked(self) -> GenerationOptions:
+        return GenerationOptions.of(self.prompt, **self.options)
 
     def _batch(self, names: Sequence[str]) -> Iterator[Row]:
         opened = []

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from seesay.grounding.clauses import lexicon as lex
 from seesay.grounding.clauses.guard import senses
 from seesay.grounding.clauses.phrases import Tokens, noun_phrase, skip_back, tag_at
-from seesay.grounding.clauses.tokens import Token
+from seesay.grounding.clauses.tokens import WordToken
 
 
 class Gap(NamedTuple):
@@ -55,12 +55,12 @@ def of_verb(old: Tokens, gap: Gap) -> bool:
     return gap.rule == "preposition" and verb_before(old, gap)
 
 
-def verb_like(token: Token) -> bool:
+def verb_like(token: WordToken) -> bool:
     """Whether the token is a verb, or may be one that was taken for a noun."""
     return token.finite or token.low in lex.VERBS | lex.FINITE_S
 
 
-def is_person(token: Token) -> bool:
+def is_person(token: WordToken) -> bool:
     """Whether a noun names somebody, by its ending."""
     word = token.low if token.low in senses.PERSON_ENDINGS else token.low.removesuffix("s")
     return (word.endswith(senses.PERSON_ENDINGS) and word not in senses.THINGS) or token.low in (

@@ -18,7 +18,7 @@ from seesay.grounding.clauses.phrases import (
     skip_back,
     tag_at,
 )
-from seesay.grounding.clauses.tokens import Token, is_adjective
+from seesay.grounding.clauses.tokens import WordToken, is_adjective
 
 
 def agrees(old: Tokens, new: Tokens) -> bool:
@@ -66,7 +66,7 @@ def _by_one(tokens: Tokens, k: int) -> bool:
     )
 
 
-def _at(tokens: Tokens, token: Token) -> int:
+def _at(tokens: Tokens, token: WordToken) -> int:
     """Where the token stands in the tokens; -1 if it does not."""
     return next((k for k, other in enumerate(tokens) if other.start == token.start), -1)
 
