@@ -22,12 +22,12 @@ import seesay
 from seesay import options, toy
 from seesay.engine import Stack
 from seesay.engine.prefix import CachedPrefix, QuestionCost
-from seesay.evaluate import detection_metrics
 from seesay.evaluate.risk_model import Floats, area
 from seesay.grounding.questions import attribute, count
 from seesay.grounding.scored_text import decode
 from seesay.grounding.scores import tokens_of
 from seesay.grounding.self_check import ask, ask_yes, blurred, corrected, habit
+from seesay.statistics import detection_metrics
 from seesay.vlm import PROMPT
 
 FIRST_SEED = 5000

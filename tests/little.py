@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from seesay.evaluate.benchmark import Answer, Benchmark, Metric, NamedObject, Sample, Score, ratio
+from seesay.evaluate.benchmark import Answer, Benchmark, NamedObject, Sample
+from seesay.statistics.metrics import Metric, Score, ratio
 
 OBJECTS = ("fork", "knife", "cup", "spoon", "plate", "car")
 

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seesay.evaluate.benchmark import Answer, Benchmark, Metric, Sample, Score, ratio
-from seesay.runs.evaluation import Entry, Plan, open_run
-from seesay.runs.evaluation.plan import jobs_of, planned
+from seesay.evaluate.benchmark import Answer, Benchmark, Sample
+from seesay.evaluate.plan import Entry, Plan, jobs_of, planned
+from seesay.evaluate.records import open_run
+from seesay.statistics.metrics import Metric, Score, ratio
 
 GREEDY = {"num_beams": 1, "do_sample": False, "generation": {}}
 THINGS = ("fork", "dog", "cup")

@@ -13,7 +13,7 @@ import pytest
 
 import run_kit
 from seesay.cli import run
-from seesay.runs.evaluation import open_run
+from seesay.evaluate.records import open_run
 
 TOY = ["evaluate", "--suite", "toy-captions-kept,toy-pope-random-kept"]
 

@@ -11,8 +11,8 @@ import pytest
 
 import run_kit
 from seesay.errors import InputError, SeesayError
-from seesay.runs.evaluation import open_run
-from seesay.runs.evaluation.worker import Setup
+from seesay.evaluate.records import open_run
+from seesay.evaluate.worker import Setup
 from seesay.runs.ray_backend import RayBackend
 from test_evaluate_run import SETUP, run
 

@@ -10,7 +10,6 @@ import pytest
 
 import families
 from seesay.errors import InputError
-from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose import REGISTRY, Claim, parse
 from seesay.explain.diagnose import figures as counting
 from seesay.explain.diagnose.described import line_weights, pictures_of
@@ -20,6 +19,7 @@ from seesay.explain.diagnose.types import DescribedImage, NamedWord
 from seesay.explain.diagnose.vision import suggestion, windows
 from seesay.explain.diagnose.wording import interval, sentence
 from seesay.grounding import Vocabulary
+from seesay.statistics.intervals import Interval
 
 # ---- figures and verdicts --------------------------------------------------------------------
 

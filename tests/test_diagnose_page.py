@@ -12,10 +12,10 @@ import pytest
 
 from browser import CHROMIUM, Browser
 from seesay.cli import run
-from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose import Claim, DiagnosisReport, Finding, FindingPart, markdown, page
 from seesay.explain.diagnose.types import Numbers
 from seesay.render import charts
+from seesay.statistics.intervals import Interval
 
 BAND = [Interval(0.1 * k, 0.1 * k - 0.05, 0.1 * k + 0.05) for k in range(6)]
 GAP = [*BAND[:2], Interval(math.nan, math.nan, math.nan), *BAND[3:]]

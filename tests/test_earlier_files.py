@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from seesay.cli import run
+from seesay.evaluate.records import open_run
 from seesay.explain.diagnose.measurements import MeasurementFile
 from seesay.grounding import Calibration
-from seesay.runs.evaluation import open_run
 from seesay.runs.folder.listing import Folder
 from seesay.runs.folder.rows import RowFile
 from seesay.toy import MODEL_DIR

@@ -15,10 +15,10 @@ import pytest
 
 import run_kit
 from seesay.errors import EngineError, InputError, SeesayError
-from seesay.runs.evaluation import open_run
-from seesay.runs.evaluation.entries import Wanted
-from seesay.runs.evaluation.runner import EvaluationSettings, Progress, ask, prepare
-from seesay.runs.evaluation.worker import Setup
+from seesay.evaluate.entries import Wanted
+from seesay.evaluate.records import open_run
+from seesay.evaluate.runner import EvaluationSettings, Progress, ask, prepare
+from seesay.evaluate.worker import Setup
 from seesay.runs.worker_pool import MOST_LOSSES, InProcess, ProcessBackend, WorkerPool
 
 SETUP = Setup(threads=1)

@@ -10,8 +10,8 @@ import torch
 import seesay
 from seesay.engine import Stack, parse
 from seesay.errors import EngineError, InputError, MethodError
-from seesay.runs.evaluation.entries import Wanted, sharpening, sweep, variants
-from seesay.runs.evaluation.same_stream_control import SameStream, has_stream
+from seesay.evaluate.entries import Wanted, sharpening, sweep, variants
+from seesay.evaluate.same_stream_control import SameStream, has_stream
 
 DRAWN = {"num_beams": 1, "do_sample": True, "generation": {"temperature": 0.9}}
 

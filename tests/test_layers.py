@@ -9,16 +9,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "seesay"
 LAYERS = [
-    {"errors", "models", "toy"},
+    {"errors", "models", "statistics", "toy"},
     {"engine"},
     {"methods", "grounding", "render"},
-    {"vlm", "options", "pipeline", "verification", "response", "pictures", "explain", "runs"},
-    {"evaluate", "testing"},
+    {"vlm", "options", "pipeline", "verification", "response", "pictures", "runs"},
+    {"evaluate", "explain", "testing"},
     {"cli", "__main__", "integrations"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # Methods know neither what is grounded nor what is drawn; render draws what grounding found.
-SIDEWAYS = {("render", "grounding")}
+SIDEWAYS = {("render", "grounding"), ("explain", "evaluate")}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -14,9 +14,8 @@ import pytest
 import run_kit
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.benchmark import Answer, NamedObject
-from seesay.runs.evaluation import ResultsStore, open_run
-from seesay.runs.evaluation.plan import batches, split
-from seesay.runs.evaluation.records import PLAN, check_folder, record_file
+from seesay.evaluate.plan import batches, split
+from seesay.evaluate.records import PLAN, ResultsStore, check_folder, open_run, record_file
 
 FULL = Answer(
     "s0",
@@ -164,7 +163,7 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
 
 def test_the_lock_goes_with_a_killed_process(tmp_path):
     code = "import sys, os, signal; sys.path.insert(0, sys.argv[2]); import run_kit, pathlib\n"
-    code += "from seesay.runs.evaluation import Store\n"
+    code += "from seesay.evaluate.records import ResultsStore as Store\n"
     code += "store = Store(pathlib.Path(sys.argv[1]), run_kit.plan())\n"
     code += "os.kill(os.getpid(), signal.SIGKILL)"
     here = os.path.dirname(__file__)
@@ -260,5 +259,5 @@ def test_lists_are_cut_outside_brackets(text, parts):
 
 
 def test_reading_results_needs_no_torch():
-    code = "import sys, seesay.runs.evaluation; assert 'torch' not in sys.modules"
+    code = "import sys, seesay.evaluate.records; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,7 +14,7 @@ from seesay.errors import InputError
 from seesay.evaluate.report import cells, data, formatting
 from seesay.evaluate.report.content import Answered, Beside, Gathered, Measured
 from seesay.evaluate.report.table_builder import account, assemble, table
-from seesay.evaluate.statistics import Compared, Interval, compare
+from seesay.statistics.intervals import Compared, Interval, compare
 
 PICTURES, ASKED = Captions(pictures=200), Questions(pictures=120)
 SAMPLES, QUESTIONS = PICTURES.samples(), ASKED.samples()

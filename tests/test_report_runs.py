@@ -10,9 +10,9 @@ import pytest
 from little import Captions, Questions, captions, replies
 from seesay.cli import run as command_line
 from seesay.errors import InputError
+from seesay.evaluate.plan import Entry, Plan, jobs_of, planned
+from seesay.evaluate.records import ResultsStore
 from seesay.evaluate.report import build, load
-from seesay.runs.evaluation import Entry, Plan, ResultsStore
-from seesay.runs.evaluation.plan import jobs_of, planned
 
 GREEDY = {"num_beams": 1, "do_sample": False, "generation": {}}
 PICTURES, ASKED = Captions(pictures=30), Questions(pictures=20)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seesay.errors import InputError
-from seesay.evaluate import detection_metrics, statistics
+from seesay.statistics import detection_metrics, intervals
 
 
 def items(count, seed, levels=None):
@@ -71,7 +71,7 @@ def test_auroc_and_its_interval_are_the_loops(levels, monkeypatch):
     assert got.value == pytest.approx(slow_auroc(scores, truth))
     drawn = [
         slow_auroc(scores[at], truth[at])
-        for at in (redrawn(t, clusters) for t in statistics.draws(len(set(clusters)), 80))
+        for at in (redrawn(t, clusters) for t in intervals.draws(len(set(clusters)), 80))
     ]
     assert (got.low, got.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
 
@@ -84,7 +84,7 @@ def test_auroc_within_bins_is_the_loop():
     assert got.value == pytest.approx(slow_within(scores, truth, bins, (0, 1, 2)))
     drawn = [
         slow_within(scores[at], truth[at], bins[at], (0, 1, 2))
-        for at in (redrawn(t, clusters) for t in statistics.draws(len(set(clusters)), 60))
+        for at in (redrawn(t, clusters) for t in intervals.draws(len(set(clusters)), 60))
     ]
     assert (got.low, got.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
 
@@ -108,7 +108,7 @@ def test_average_precision_is_the_loop(levels):
     assert got.value == pytest.approx(slow_precision(scores, truth))
     drawn = [
         slow_precision(scores[at], truth[at])
-        for at in (redrawn(t, clusters) for t in statistics.draws(len(set(clusters)), 50))
+        for at in (redrawn(t, clusters) for t in intervals.draws(len(set(clusters)), 50))
     ]
     assert (got.low, got.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
 
@@ -127,7 +127,7 @@ def test_calibration_error_and_curve_are_the_loops():
     assert got.value == pytest.approx(slow_calibration(probability, truth, 8))
     drawn = [
         slow_calibration(probability[at], truth[at], 8)
-        for at in (redrawn(t, clusters) for t in statistics.draws(50, 40))
+        for at in (redrawn(t, clusters) for t in intervals.draws(50, 40))
     ]
     assert (got.low, got.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
     curve = detection_metrics.reliability(probability, truth, bins=8)

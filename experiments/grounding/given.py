@@ -20,10 +20,10 @@ from experiments.grounding.measure import (
 )
 from seesay import toy
 from seesay.errors import InputError
-from seesay.evaluate import detection_metrics
 from seesay.evaluate.calibrate import Known
-from seesay.evaluate.statistics import Interval
 from seesay.grounding.questions import with_article
+from seesay.statistics import detection_metrics
+from seesay.statistics.intervals import Interval
 from seesay.vlm import VLM
 
 ABSENT = 2

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from seesay.engine.prefix import QuestionCost
 from seesay.errors import InputError
-from seesay.evaluate import detection_metrics
 from seesay.evaluate.calibrate import Known, described
-from seesay.evaluate.statistics import Interval
 from seesay.grounding.calibration import Logistic
 from seesay.grounding.scores import DOUBTFUL_HIGH, svar_layers
 from seesay.options import OnToken
 from seesay.response import Response
+from seesay.statistics import detection_metrics
+from seesay.statistics.intervals import Interval
 from seesay.vlm import VLM
 
 Floats = NDArray[np.float64]

@@ -22,9 +22,9 @@ from experiments.grounding.measure import (
     truths,
 )
 from seesay.errors import InputError
-from seesay.evaluate import detection_metrics
-from seesay.evaluate.statistics import Interval
 from seesay.grounding import Calibration
+from seesay.statistics import detection_metrics
+from seesay.statistics.intervals import Interval
 from seesay.vlm import PROMPT, VLM
 
 TARGET = 0.05

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from experiments.look_again.runs import BATCH, Text
 from seesay.engine.prefix import CachedPrefix
-from seesay.evaluate.benchmark import Counts
-from seesay.evaluate.detection_metrics import auroc
-from seesay.evaluate.statistics import Interval, interval, resampled
 from seesay.grounding.attributes import Detail
 from seesay.grounding.forced_choice import shares
 from seesay.methods import LookAgain
+from seesay.statistics.detection_metrics import auroc
+from seesay.statistics.intervals import Interval, interval, resampled
+from seesay.statistics.metrics import Counts
 from seesay.toy import Scene
 from seesay.vlm import PROMPT, VLM
 

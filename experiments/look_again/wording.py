@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from seesay.evaluate.statistics import Interval
+from seesay.statistics.intervals import Interval
 
 
 def figure(figure: Interval) -> str:

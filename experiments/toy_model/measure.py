@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 
 from experiments.toy_model.model_answers import Mention, Speaker, Told
-from seesay.evaluate import detection_metrics
-from seesay.evaluate.benchmark import Counts
 from seesay.evaluate.benchmarks.toy import SAMPLINGS, ObjectQuestion, Sampling, absent, present
-from seesay.evaluate.statistics import Interval, interval, resampled
+from seesay.statistics import detection_metrics
+from seesay.statistics.intervals import Interval, interval, resampled
+from seesay.statistics.metrics import Counts
 from seesay.toy import DESCRIBE, OBJECTS, Scene, question
 from seesay.toy.captions import checklist, noun, well_formed, where
 

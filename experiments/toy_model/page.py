@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from experiments.toy_model.measure import Measured
 from seesay.evaluate.benchmarks.toy import SAMPLINGS
-from seesay.evaluate.statistics import RESAMPLES, Interval
 from seesay.render.markdown import table
+from seesay.statistics.intervals import RESAMPLES, Interval
 from seesay.toy import SURFACES, Scene
 from seesay.toy.world import Split
 

@@ -17,9 +17,9 @@ from seesay.cli.output import emit, say, spoken, working
 from seesay.errors import InputError
 
 if TYPE_CHECKING:
-    from seesay.runs.evaluation import Results
-    from seesay.runs.evaluation.runner import Progress
-    from seesay.runs.evaluation.worker import Setup
+    from seesay.evaluate.records import Results
+    from seesay.evaluate.runner import Progress
+    from seesay.evaluate.worker import Setup
 
 FIRST_WORD, LATER_WORDS = 5.0, 30.0
 """Seconds until progress is first spoken of where stderr is no terminal, and between its lines."""
@@ -102,10 +102,10 @@ def evaluate(
         raise InputError("--temperature is for drawn tokens; add --sample")
     with working("reading the benchmarks"):
         from seesay.evaluate.benchmarks import suite as benchmarks_of
-        from seesay.runs.evaluation.entries import Wanted
-        from seesay.runs.evaluation.records import check_folder
-        from seesay.runs.evaluation.runner import EvaluationSettings, ask, prepare
-        from seesay.runs.evaluation.worker import Setup
+        from seesay.evaluate.entries import Wanted
+        from seesay.evaluate.records import check_folder
+        from seesay.evaluate.runner import EvaluationSettings, ask, prepare
+        from seesay.evaluate.worker import Setup
 
         folder = out or _folder(model, suite, limit)
         check_folder(folder)

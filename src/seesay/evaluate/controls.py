@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from seesay.evaluate.benchmark import Answer, Benchmark, Sample, Score
+from seesay.evaluate.benchmark import Answer, Benchmark, Sample
+from seesay.statistics.metrics import Score
 
 Name = Literal["length", "recall", "yes-shift"]
 RECALL_METRICS = ("recall", "Cover")

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seesay.errors import InputError
-from seesay.evaluate import detection_metrics
 from seesay.grounding.calibration import Logistic, OperatingPoint, StoredInterval, feature
+from seesay.statistics import detection_metrics
 
 Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seesay.evaluate.statistics import Interval
 from seesay.render.terminal import printable
 from seesay.render.wording import share
+from seesay.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     from PIL.Image import Image

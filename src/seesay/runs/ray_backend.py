@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seesay.errors import InputError, SeesayError
-from seesay.runs.evaluation.worker import RemoteWorker, Setup
+from seesay.evaluate.worker import RemoteWorker, Setup
 from seesay.runs.worker_pool import LostWorkerError
 
 PATIENCE = 10.0

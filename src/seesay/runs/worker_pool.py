@@ -19,15 +19,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from seesay.errors import SeesayError
 from seesay.evaluate.benchmark import Answer
-from seesay.runs.evaluation.entries import Wanted
-from seesay.runs.evaluation.worker import (
-    Capabilities,
-    ModelWorker,
-    RemoteWorker,
-    Setup,
-    Task,
-    on_device,
-)
+from seesay.evaluate.entries import Wanted
+from seesay.evaluate.worker import Capabilities, ModelWorker, RemoteWorker, Setup, Task, on_device
 
 MOST_LOSSES = 3
 """So often a batch may lose its worker before the run stops: then it is the batch that kills."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from seesay.errors import InputError
-from seesay.evaluate.benchmark import Answer, Counts, Kind, Metric, Sample, Score, Totals, ratio
+from seesay.evaluate.benchmark import Answer, Kind, Sample
 from seesay.evaluate.benchmarks.amber import (
     START,
     annotation_file,
@@ -22,6 +22,7 @@ from seesay.evaluate.benchmarks.amber import (
 from seesay.evaluate.benchmarks.files import digest, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
 from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, picture_path, tally
+from seesay.statistics.metrics import Counts, Metric, Score, Totals, ratio
 
 SCORER_VERSION: Final = 1
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seesay.evaluate.benchmark import Answer, Counts, Metric, Totals, ratio
+from seesay.evaluate.benchmark import Answer
 from seesay.evaluate.benchmarks.listed import Counted
+from seesay.statistics.metrics import Counts, Metric, Totals, ratio
 
 
 class Named(NamedTuple):

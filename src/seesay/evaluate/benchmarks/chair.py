@@ -11,13 +11,14 @@ from random import Random
 from typing import Any, ClassVar
 
 from seesay.errors import InputError, nearest
-from seesay.evaluate.benchmark import Answer, Kind, Metric, Sample, Score
+from seesay.evaluate.benchmark import Answer, Kind, Sample
 from seesay.evaluate.benchmarks.captions import COLUMNS, METRICS, count_caption, finished
 from seesay.evaluate.benchmarks.chair_read import READERS, SCORER_VERSION
 from seesay.evaluate.benchmarks.coco import annotation_files, read_coco
 from seesay.evaluate.benchmarks.files import digest, find_files, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
 from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, picture_path, tally
+from seesay.statistics.metrics import Metric, Score
 
 PROMPT = "Please describe this image in detail."
 

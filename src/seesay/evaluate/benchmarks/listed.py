@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seesay.errors import InputError
-from seesay.evaluate.benchmark import Answer, Benchmark, Sample, Score
+from seesay.evaluate.benchmark import Answer, Benchmark, Sample
+from seesay.statistics.metrics import Score
 
 _SHOWN = 5
 DRAWN = "toy:"

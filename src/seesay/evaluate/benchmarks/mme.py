@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from seesay.errors import InputError
-from seesay.evaluate.benchmark import Answer, Counts, Kind, Metric, Sample, Score, Totals, ratio
+from seesay.evaluate.benchmark import Answer, Kind, Sample
 from seesay.evaluate.benchmarks.files import digest, find_files, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
 from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, picture_path, tally
+from seesay.statistics.metrics import Counts, Metric, Score, Totals, ratio
 
 CATEGORIES: Final = ("existence", "count", "position", "color")
 SCORER_VERSION: Final = 1

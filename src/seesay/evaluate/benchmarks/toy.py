@@ -21,10 +21,11 @@ from PIL import Image
 
 from seesay import toy
 from seesay.errors import InputError, nearest
-from seesay.evaluate.benchmark import Answer, Kind, Metric, Sample, Score
+from seesay.evaluate.benchmark import Answer, Kind, Sample
 from seesay.evaluate.benchmarks.captions import COLUMNS, METRICS, Named, count_caption, finished
 from seesay.evaluate.benchmarks.listed import DRAWN, Counted, ListedQuestions, tally
 from seesay.evaluate.benchmarks.yes_no import YesNo
+from seesay.statistics.metrics import Metric, Score
 from seesay.toy import OBJECTS, Scene
 from seesay.toy.world import Split, choose_objects
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from seesay.errors import InputError, nearest
-from seesay.evaluate.benchmark import Answer, Kind, Metric, Sample, Score, ratio
+from seesay.evaluate.benchmark import Answer, Kind, Sample
 from seesay.evaluate.benchmarks.files import digest, read_rows
 from seesay.evaluate.benchmarks.files import field as value_of
 from seesay.evaluate.benchmarks.judge import AnyJudge, judge_name
 from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, tally
+from seesay.statistics.metrics import Metric, Score, ratio
 
 SCORER_VERSION: Final = 1
 COLUMNS: Final = ("asked", "judged", "right", "points", "unjudged")

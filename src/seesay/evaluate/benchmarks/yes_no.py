@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from seesay.errors import InputError, nearest
-from seesay.evaluate.benchmark import Answer, Counts, Kind, Metric, Sample, Score, Totals, ratio
+from seesay.evaluate.benchmark import Answer, Kind, Sample
 from seesay.evaluate.benchmarks.listed import Counted, ListedQuestions, tally
+from seesay.statistics.metrics import Counts, Metric, Score, Totals, ratio
 
 Said: TypeAlias = Literal["yes", "no", "other"]
 PARSER_VERSION: Final = 1

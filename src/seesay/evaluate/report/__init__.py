@@ -12,7 +12,7 @@ from pathlib import Path
 from seesay.evaluate.report import data, markdown, page, terminal
 from seesay.evaluate.report.content import EvaluationReport
 from seesay.evaluate.report.table_builder import assemble
-from seesay.evaluate.statistics import RESAMPLES
+from seesay.statistics.intervals import RESAMPLES
 
 __all__ = ["EvaluationReport", "build", "data", "markdown", "page", "terminal"]
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 from seesay.evaluate.report.content import Table, TableLine
 from seesay.evaluate.report.formatting import cost, figure, heading
-from seesay.evaluate.statistics import Interval
 from seesay.render.charts import (
     AFTER,
     BEFORE,
@@ -21,6 +20,7 @@ from seesay.render.charts import (
     text,
     width_of,
 )
+from seesay.statistics.intervals import Interval
 
 WIDTH = 560
 _LEFT, _RIGHT, _TOP = 56, 16, 34

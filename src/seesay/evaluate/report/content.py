@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from seesay.evaluate import controls
-from seesay.evaluate.benchmark import Answer, Benchmark, Kind, Metric, Sample
-from seesay.evaluate.statistics import Compared, Interval
+from seesay.evaluate.benchmark import Answer, Benchmark, Kind, Sample
+from seesay.statistics.intervals import Compared, Interval
+from seesay.statistics.metrics import Metric
 
 Role = Literal["plain", "method", "control", "sweep"]
 

@@ -7,9 +7,9 @@ import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from seesay.evaluate.benchmark import Metric
 from seesay.evaluate.report.content import EvaluationReport
-from seesay.evaluate.statistics import Interval
+from seesay.statistics.intervals import Interval
+from seesay.statistics.metrics import Metric
 
 SCHEMA = "seesay.report/1"
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from seesay.evaluate.benchmark import Metric
 from seesay.evaluate.report.content import RelativeCost, Table, TableLine
-from seesay.evaluate.statistics import Compared, Interval
+from seesay.statistics.intervals import Compared, Interval
+from seesay.statistics.metrics import Metric
 
 TOY = (
     "The model is tiny and its pictures are drawn scenes. These figures show that the tools work, "

@@ -11,9 +11,9 @@ from typing import Any
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Benchmark, Sample
 from seesay.evaluate.benchmarks import suite as suite_of
+from seesay.evaluate.plan import Entry, Plan, Planned, planned, split
+from seesay.evaluate.records import Results, open_run
 from seesay.evaluate.report.content import Answered, Gathered, Measured
-from seesay.runs.evaluation import Entry, Plan, Planned, Results, open_run
-from seesay.runs.evaluation.plan import planned, split
 
 
 def gather(

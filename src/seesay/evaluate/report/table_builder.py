@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 
 from seesay.errors import InputError
-from seesay.evaluate import controls, statistics
-from seesay.evaluate.benchmark import Answer, Benchmark, Score
+from seesay.evaluate import controls
+from seesay.evaluate.benchmark import Answer, Benchmark
 from seesay.evaluate.report import formatting
 from seesay.evaluate.report.content import (
     Answered,
@@ -19,7 +19,9 @@ from seesay.evaluate.report.content import (
     Table,
     TableLine,
 )
-from seesay.evaluate.statistics import Compared
+from seesay.statistics import intervals
+from seesay.statistics.intervals import Compared
+from seesay.statistics.metrics import Score
 
 _STEPS = 12
 _DROPPED = 0.5  # of plain's mentions, at the end of its curve
@@ -27,7 +29,7 @@ _DROPPED = 0.5  # of plain's mentions, at the end of its curve
 
 def assemble(
     gathered: Gathered,
-    resamples: int = statistics.RESAMPLES,
+    resamples: int = intervals.RESAMPLES,
     controlled: bool = True,
     on_line: Callable[[int, int], None] = lambda done, total: None,
 ) -> EvaluationReport:
@@ -47,7 +49,7 @@ def assemble(
 
 def table(
     measured: Measured,
-    resamples: int = statistics.RESAMPLES,
+    resamples: int = intervals.RESAMPLES,
     controlled: bool = True,
     on_line: Callable[[], None] = lambda: None,
 ) -> Table:
@@ -112,7 +114,7 @@ class _Desk:
                 for one in self.measured.answered
                 if one.role == role
             }
-            found |= statistics.compare(plain, others, self.benchmark.metrics, self.resamples)
+            found |= intervals.compare(plain, others, self.benchmark.metrics, self.resamples)
         return found
 
     def _line(self, one: Answered, compared: Mapping[str, Compared]) -> TableLine:
@@ -125,7 +127,7 @@ class _Desk:
             figures=(
                 {name: c.figure for name, c in compared.items()}
                 if compared
-                else statistics.figures(score, self.benchmark.metrics, self.resamples)
+                else intervals.figures(score, self.benchmark.metrics, self.resamples)
             ),
             cost=_cost(one),
             compared=compared,
@@ -167,8 +169,8 @@ class _Desk:
         headline = self.headline
         metrics = {headline: self.benchmark.metrics[headline]}
         method, plain = self.scores[one.label], self.scores[self.plain.label]
-        apart = statistics.compare(control, {name: method}, metrics, self.resamples)[name][headline]
-        beyond = statistics.compare(plain, {name: control}, metrics, self.resamples)[name][headline]
+        apart = intervals.compare(control, {name: method}, metrics, self.resamples)[name][headline]
+        beyond = intervals.compare(plain, {name: control}, metrics, self.resamples)[name][headline]
         if not gain:
             return Beside(name, what, beyond.figure, apart.difference)
         part = beyond.difference.value / (beyond.difference.value + apart.difference.value)
@@ -200,7 +202,7 @@ class _Desk:
             return None
         lost = sum(was and not now for was, now in known)
         won = sum(now and not was for was, now in known)
-        return lost, won, statistics.mcnemar(lost, won)
+        return lost, won, intervals.mcnemar(lost, won)
 
     def _dropping(self) -> Iterator[tuple[float, float]]:
         reduced, recall = self.reduced, self.reduced.recall

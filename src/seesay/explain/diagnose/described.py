@@ -17,13 +17,13 @@ from seesay import toy
 from seesay.engine import AnyMethod
 from seesay.errors import InputError
 from seesay.evaluate.calibrate import SPLITS, listed
-from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.figures import Floats, estimate
 from seesay.explain.diagnose.types import DescribedImage, Evidence, NamedWord
 from seesay.grounding import Vocabulary
 from seesay.grounding.risk import Mention
 from seesay.pictures import Opened, Picture
 from seesay.runs.folder.listing import Folder
+from seesay.statistics.intervals import Interval
 from seesay.vlm import VLM
 
 COUNTS = ("invented", "named", "present", "words")

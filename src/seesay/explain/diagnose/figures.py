@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seesay.evaluate import detection_metrics, statistics
-from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.types import DescribedImage, NamedWord
+from seesay.statistics import detection_metrics, intervals
+from seesay.statistics.intervals import Interval
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
-FEWEST_PICTURES = statistics.FEWEST
+FEWEST_PICTURES = intervals.FEWEST
 FEWEST_WORDS = 20
 """Words of a kind below which nothing is concluded from them."""
 
@@ -34,7 +34,7 @@ def estimate(sums: Floats, of: Callable[[Floats], Floats]) -> Interval:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(of(sums.sum(0, keepdims=True))[0])
-        return statistics.interval(value, of(statistics.resampled(sums, RESAMPLES)))
+        return intervals.interval(value, of(intervals.resampled(sums, RESAMPLES)))
 
 
 def curve(sums: Floats, counts: Floats) -> list[Interval]:
@@ -50,9 +50,9 @@ def curve(sums: Floats, counts: Floats) -> list[Interval]:
     with np.errstate(divide="ignore", invalid="ignore"):
         totals = both.sum(0)
         values = totals[:width] / totals[width:]
-        drawn = statistics.resampled(both, RESAMPLES)
+        drawn = intervals.resampled(both, RESAMPLES)
         drawn = drawn[:, :width] / drawn[:, width:]
-    return [statistics.interval(float(v), drawn[:, k]) for k, v in enumerate(values)]
+    return [intervals.interval(float(v), drawn[:, k]) for k, v in enumerate(values)]
 
 
 def mean_curve(values: Floats) -> list[Interval]:

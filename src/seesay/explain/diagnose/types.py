@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from seesay.evaluate.statistics import Interval
+from seesay.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     from seesay.engine import AnyMethod

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from seesay.evaluate import risk_model
-from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.figures import Floats, Words, too_few_pictures
 from seesay.explain.diagnose.object_attention import ObjectAttention, ObjectLens
 from seesay.explain.diagnose.probe import Batch, Probe
@@ -22,6 +21,7 @@ from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, F
 from seesay.explain.diagnose.wording import columns, interval, layers
 from seesay.grounding.scores import svar_layers
 from seesay.render import charts
+from seesay.statistics.intervals import Interval
 
 _PAPER = ((0, 4), (5, 18), (19, 26), (27, 31))  # of 32 layers
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from seesay.evaluate.statistics import Interval
 from seesay.explain.diagnose.types import Claim
+from seesay.statistics.intervals import Interval
 
 MISSING = "–"
 READING = (

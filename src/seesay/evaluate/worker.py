@@ -14,10 +14,10 @@ from seesay.engine import AnyMethod
 from seesay.engine.state import one_by_one
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.benchmark import Answer, Kind, NamedObject, Sample
+from seesay.evaluate.entries import Variant, Wanted, variants
 from seesay.models.compat import versions
 from seesay.pictures import Opened, open_picture
 from seesay.response import Response
-from seesay.runs.evaluation.entries import Variant, Wanted, variants
 from seesay.vlm import VLM, load
 
 MOST_DRAWN = 2048

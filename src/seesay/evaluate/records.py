@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.benchmark import Answer, NamedObject
-from seesay.runs.evaluation.plan import SCHEMA, Entry, Job, Plan
+from seesay.evaluate.plan import SCHEMA, Entry, Job, Plan
 
 PLAN, RECORDS, LOCK = "run.json", "records", ".lock"
 

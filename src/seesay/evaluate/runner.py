@@ -11,10 +11,10 @@ from typing import Any
 
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Benchmark, Sample
-from seesay.runs.evaluation.entries import Wanted
-from seesay.runs.evaluation.plan import Plan, batches, jobs_of, planned
-from seesay.runs.evaluation.records import Results, ResultsStore, open_run
-from seesay.runs.evaluation.worker import Capabilities, Task
+from seesay.evaluate.entries import Wanted
+from seesay.evaluate.plan import Plan, batches, jobs_of, planned
+from seesay.evaluate.records import Results, ResultsStore, open_run
+from seesay.evaluate.worker import Capabilities, Task
 from seesay.runs.worker_pool import WorkerPool
 
 

@@ -13,9 +13,9 @@ import torch
 
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import EngineError, InputError, MethodError, nearest
+from seesay.evaluate.plan import Control, Entry, split
+from seesay.evaluate.same_stream_control import SameStream, has_stream
 from seesay.options import method_of
-from seesay.runs.evaluation.plan import Control, Entry, split
-from seesay.runs.evaluation.same_stream_control import SameStream, has_stream
 
 if TYPE_CHECKING:
     from seesay.vlm import VLM

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seesay.errors import InputError
-from seesay.evaluate.benchmark import Counts
-from seesay.evaluate.statistics import RESAMPLES, Interval, draws, interval
+from seesay.statistics.intervals import RESAMPLES, Interval, draws, interval
+from seesay.statistics.metrics import Counts
 
 Weighted = Callable[[Counts], Counts]
 """A figure of weighted items: (draws, items) weights to (draws,); NaN where it is not defined."""

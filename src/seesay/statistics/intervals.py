@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seesay.errors import InputError
-from seesay.evaluate.benchmark import Counts, Metric, Score
+from seesay.statistics.metrics import Counts, Metric, Score
 
 RESAMPLES = 10_000
 FEWEST = 10

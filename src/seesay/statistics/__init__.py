@@ -1,0 +1,1 @@
+"""Numbers behind every claim: intervals, detection metrics, the logistic risk model."""
