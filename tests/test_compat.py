@@ -119,17 +119,26 @@ def test_no_risk_comes_of_a_score_that_is_missing(known) -> None:
 
 def test_an_untested_version_is_one_warning_that_names_the_newest_tested(llava, monkeypatch):
     monkeypatch.setattr(compat, "TESTED", {"transformers": ("4.0", "4.9"), "torch": ("2.0", "2.1")})
-    compat.warn_if_untested.cache_clear()
+    compat.check_versions.cache_clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         opened(llava)
         opened(llava)
-    compat.warn_if_untested.cache_clear()
+    compat.check_versions.cache_clear()
     [one] = caught
     assert one.category is UntestedVersionWarning
     for part in (version("transformers"), "newer than 4.9", "2.1", "tested"):
         assert part in str(one.message)
     assert "\n" not in str(one.message)
+
+
+def test_an_older_version_is_refused_with_the_remedy(llava, monkeypatch):
+    monkeypatch.setattr(
+        compat, "TESTED", {"transformers": ("99.1", "99.2"), "torch": ("2.0", "99")}
+    )
+    compat.check_versions.cache_clear()
+    with pytest.raises(EngineError, match=r"older than 99\.1.*pip install 'transformers>=99\.1'"):
+        opened(llava)
 
 
 def test_this_version_is_tested_unless_newer(llava) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass
+
 import pytest
 import torch
 
 import families
 import oracles
 from families import CACHE
-from seesay.engine import parse
+from seesay.engine import Method, parse
+from seesay.engine.method import VERBS
 from seesay.errors import EngineError, MethodError
 from seesay.methods import AGLA, AttentionLens, FarSight, Gate
 
@@ -118,3 +122,20 @@ def test_a_step_that_cannot_be_taken_back_is_refused():
         greedy = model.generate(**batch, **RECORD)
         static = model.generate(**batch, **RECORD, cache_implementation="static")
     assert torch.equal(greedy.sequences, static.sequences)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_wrapper_passes_every_verb_on(verb):
+    """Those that come later too: each is called on the inner method, with what it was given."""
+    called = []
+
+    @dataclass(frozen=True, repr=False)
+    class Inner(Method):
+        pass
+
+    setattr(Inner, verb, lambda self, *given: called.append(given) or "found")
+    wrapped = Gate(Inner())
+    count = len(inspect.signature(getattr(Method, verb)).parameters) - 1
+    assert getattr(wrapped, verb)(*range(count)) == "found"
+    assert called == [tuple(range(count))]
+    assert wrapped.overrides(verb)

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from families import CACHE
 from seesay.engine.attention import Call, LayerPlan, attend, original_kernel, switched
 from seesay.engine.contrastive import folded
 from seesay.engine.method import Stack
@@ -88,7 +89,7 @@ def test_attention_lens_model():
         steps = [out.logits[:, -1]]
         for token in t["tokens"].T:
             run.seen += 1
-            out = model(input_ids=token[:, None], past_key_values=out.past_key_values)
+            out = model(input_ids=token[:, None], **{CACHE: out[CACHE]})
             steps.append(out.logits[:, -1])
     assert (torch.stack(steps, 1) - t["step_logits"]).abs().max() < 1e-4
     assert (t["step_logits"] - t["step_logits_plain"]).abs().max() > 1e-2

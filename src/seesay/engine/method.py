@@ -12,10 +12,10 @@ written, and `Stack` keeps its methods sorted by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from seesay.errors import MethodError
 
@@ -35,6 +35,17 @@ MODES = ("batch", "beams", "sampling", "streaming", "static cache", "prefill in 
 """Ways of decoding beside plain greedy that a method serves or refuses."""
 
 ATTENTION_VERBS = ("shared_head", "key_scale", "score_bias", "sink_logit")
+
+VERBS: list[str] = []
+"""Every verb, in the order in which `Method` defines them."""
+
+
+def _verb(function: Verb) -> Verb:
+    VERBS.append(function.__name__)
+    return function
+
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class Composable:
@@ -152,6 +163,7 @@ class Method(Composable):
 
     # ---- verbs: override what the method needs ---------------------------------------------
 
+    @_verb
     def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
         """Once a prompt: what differs in a second stream's inputs, or None for no second one.
 
@@ -161,6 +173,7 @@ class Method(Composable):
         """
         return None
 
+    @_verb
     def read_embeddings(self, embeddings: Tensor, run: GenerationState) -> None:
         """Before the decoder, in every forward: its input, the pictures' tokens among it.
 
@@ -169,16 +182,19 @@ class Method(Composable):
                 second streams behind those of the first.
         """
 
+    @_verb
     def shared_head(self, call: Call) -> Tensor | None:
         """Prefill: whose attention map every head of this layer uses: a long tensor (batch,), the
         query head to broadcast, -1 for "leave this row alone"."""
         return None
 
+    @_verb
     def key_scale(self, call: Call) -> Tensor | None:
         """A factor on the keys, (batch, kv_heads, columns); for a single row (``not
         call.is_prefill``) it may differ by query head: (batch, heads, columns)."""
         return None
 
+    @_verb
     def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
         """The last row of every forward: what to add to the scores of the image columns.
 
@@ -190,15 +206,18 @@ class Method(Composable):
         """
         return None
 
+    @_verb
     def sink_logit(self, call: Call) -> Tensor | float | None:
         """Every row: the logit of one more softmax entry whose value is zero, a float or a tensor
         that broadcasts to (batch, heads, queries)."""
         return None
 
+    @_verb
     def prune_cache(self, layer: int, run: GenerationState) -> KeptEntries | None:
         """After a forward: which cache entries of this layer stay, and what replaces the rest."""
         return None
 
+    @_verb
     def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         """Per step: the term this method adds to the plain logits.
 
@@ -253,6 +272,60 @@ class Method(Composable):
         pair = isinstance(layers, tuple) and [type(layer) for layer in layers] == [int, int]
         self._require(pair, "layers", "must be two whole numbers, such as (5, 18)")
         self._require(0 <= layers[0] <= layers[1], "layers", "must go upwards from 0")
+
+
+class Wrapper(Method):
+    """A method around another one: whatever it does not say itself, the inner method says and does.
+
+    Every verb goes through, those that are added to `Method` later too. A subclass is a frozen
+    dataclass with the field `method`.
+    """
+
+    method: Method
+
+    @property
+    def active(self) -> bool:
+        return self.method.active
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return self.method.refuses
+
+    @property
+    def inactive_in(self) -> Mapping[str, str]:
+        return self.method.inactive_in
+
+    @property
+    def plausibility(self) -> float:
+        return self.method.plausibility
+
+    @property
+    def reindexes_positions(self) -> bool:
+        return self.method.reindexes_positions
+
+    @property
+    def gate_threshold(self) -> float | None:
+        return self.method.gate_threshold
+
+    def overrides(self, verb: str) -> bool:
+        return self.method.overrides(verb)
+
+    def resolved_for(self, view: ModelView) -> Method:
+        return replace(self, method=self.method.resolved_for(view))  # type: ignore[type-var]
+
+    def acts_in(self, view: ModelView) -> Collection[int]:
+        return self.method.acts_in(view)
+
+
+def _passed_on(verb: str) -> Callable[..., Any]:
+    def pass_on(self: Wrapper, *arguments: Any) -> Any:
+        return getattr(self.method, verb)(*arguments)
+
+    return pass_on
+
+
+for _name in VERBS:
+    setattr(Wrapper, _name, _passed_on(_name))
 
 
 @dataclass(frozen=True, repr=False)

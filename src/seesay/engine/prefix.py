@@ -248,9 +248,9 @@ class CachedPrefix:
     def _refuse_unfit(self) -> None:
         if self.view.reads_prompt:
             raise ModelError(PROMPT_BOUND)
-        from seesay.engine.session import _OPEN
+        from seesay.engine.session import Session
 
-        if (session := _OPEN.get(self.view.model)) is not None:
+        if (session := Session.of(self.view.model)) is not None:
             raise EngineError(
                 f"the model is in a session ({session.stack}), whose methods would act on the "
                 "questions too; ask after its block"

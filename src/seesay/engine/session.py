@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from enum import Enum, auto
 from typing import Any, Literal, Self
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,20 @@ from seesay.engine.state import GenerationState
 from seesay.errors import EngineError
 from seesay.models import compat
 from seesay.models.view import ModelView
+
+
+class Phase(Enum):
+    """What a session is at."""
+
+    WAITING = auto()
+    """Nothing: a forward of the model that comes now begins a generation by hand, or goes on."""
+    GENERATING = auto()
+    """A call of `generate` or `read`: its forwards belong to the generation at hand."""
+    PREPARING = auto()
+    """The model works for a method, or for a question aside: it is the plain one."""
+    RECOMPUTING = auto()
+    """The step at hand runs once more, with the gated method."""
+
 
 _OPEN: WeakKeyDictionary[nn.Module, Session] = WeakKeyDictionary()
 """The session that each model is in: the attention switch is one per model, so is a session."""
@@ -53,7 +68,7 @@ class Session:
         image_columns: Tensor | None = None,
         readout: bool | Literal["deep"] = False,
     ) -> None:
-        compat.warn_if_untested()
+        compat.check_versions()
         self.view = ModelView.of(model, processor, vision=image_columns is None)
         self._cache = self.view.cache_name
         self.stack = stack = stack.resolved_for(self.view)
@@ -70,9 +85,13 @@ class Session:
             self._sure_plans = plan_layers(self.view, others, self._readout)
         self._compacts = {i: p.prune_cache for i, p in self._plans.items() if p.prune_cache}
         self._undo = ExitStack()
-        self._looking_again = self._generating = False
+        self._phase = Phase.WAITING
         self._reached = False  # whether a layer of the plan ran in the forward at hand
-        self._preparing = False  # a matcher may run the model itself, which is then left alone
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Session | None:
+        """The session that `model` is in, if it is in one."""
+        return _OPEN.get(model)
 
     # ---- on and off ------------------------------------------------------------------------
 
@@ -118,15 +137,12 @@ class Session:
         if inputs is not None:
             kwargs[self.view.model.main_input_name] = inputs
         state.refuse_unfit(self.stack, kwargs, self._readout)
-        self._generating = True
-        try:
+        with self._at(Phase.GENERATING):
             run = self._begin(kwargs, compat.cache_in(kwargs))
             if self._readout:
                 output, self.record = readout.generate(run, self._generate, kwargs, deep=self._deep)
             else:
                 output = self._generate(**kwargs)
-        finally:
-            self._generating = False
         if not run.seen:
             raise EngineError(
                 f"{type(self.view.model).__name__} generates without a forward of its own, so "
@@ -145,47 +161,50 @@ class Session:
             EngineError: methods in the session, which act on one new token at a time.
             InputError: several prompts, or more tokens than the model takes.
         """
-        self._generating = True
-        try:
+        with self._at(Phase.GENERATING):
             run = self._begin(inputs, None)
             self.record = readout.read(run, self.stack, inputs, tokens, self._deep)
-        finally:
-            self._generating = False
         return self.record
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """The plain model inside the block, for a question in the middle of a generation, which
         goes on behind it as if nothing had been asked."""
-        model, own = self.view.model, (self.run, self._preparing)
+        model, run = self.view.model, self.run
         _OPEN.pop(model, None)
-        self.run, self._preparing = None, True
+        self.run = None
+        try:
+            with self._at(Phase.PREPARING):
+                yield
+        finally:
+            _OPEN[model] = self
+            self.run = run
+
+    @contextmanager
+    def _at(self, phase: Phase) -> Iterator[None]:
+        before, self._phase = self._phase, phase
         try:
             yield
         finally:
-            _OPEN[model] = self
-            self.run, self._preparing = own
+            self._phase = before
 
     def _current(self) -> GenerationState | None:
-        return None if self._preparing else self.run
+        return None if self._phase is Phase.PREPARING else self.run
 
     def _begin(self, inputs: Mapping[str, Any], cache: Any) -> GenerationState:
         """Make the run of a generation or of a bare forward; go on with it if it knows `cache`."""
         past = _length(cache)
         if not past:
-            self._preparing = True
-            try:
+            with self._at(Phase.PREPARING):  # a matcher may run the model itself
                 self.run = state.prepare(
                     self.view, self.stack, inputs, self.images, self.image_columns
                 )
-            finally:
-                self._preparing = False
         elif self.run is None or self.run.cache is not cache:
             raise EngineError(
                 f"the cache with {past} tokens was filled outside this session, so its image "
                 "columns are unknown; start the generation inside the session"
             )
-        elif self._generating:
+        elif self._phase is Phase.GENERATING:
             state.next_turn(self.run, self.stack, inputs, past)
         return self.run
 
@@ -193,20 +212,21 @@ class Session:
 
     def _asked(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A bare forward of the whole model begins a run, or goes on with the one at hand."""
-        if not self._preparing and not self._generating:
+        if self._phase is Phase.WAITING:
             kwargs = state.named(model, args, kwargs)
             self._begin(kwargs, compat.cache_in(kwargs))
 
     def _before(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if self._preparing:
+        if self._phase is Phase.PREPARING:
             return args, kwargs
         kwargs = state.named(model, args, kwargs)
         ids, cache = kwargs.get("input_ids"), compat.cache_in(kwargs)
         past, run = _length(cache), self.run
         self._reached = False
-        if run is None or not (self._generating or not run.seen or (past and run.cache is cache)):
+        mine = self._phase is Phase.GENERATING
+        if run is None or not (mine or not run.seen or (past and run.cache is cache)):
             raise state.called_alone(self.view)
         tokens = ids if ids is not None else kwargs["inputs_embeds"]
         rows, seen = len(tokens), past + tokens.shape[1]
@@ -231,7 +251,7 @@ class Session:
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> Any:
         run = self.run
-        if run is None or self._preparing:
+        if run is None or self._phase is Phase.PREPARING:
             return output
         if isinstance(output, tuple):
             raise EngineError("under a session the model must be called with return_dict=True")
@@ -263,11 +283,8 @@ class Session:
             return output
 
         def forward() -> Any:
-            self._looking_again = True
-            try:
+            with self._at(Phase.RECOMPUTING):
                 return model.forward(**kwargs)  # not model(): hooks have had their turn
-            finally:
-                self._looking_again = False
 
         ids = kwargs.get("input_ids")
         queries = (kwargs["inputs_embeds"] if ids is None else ids).shape[1]
@@ -284,7 +301,7 @@ class Session:
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         layer = getattr(module, "layer_idx", None)
-        plans = self._plans if self._looking_again else self._sure_plans
+        plans = self._plans if self._phase is Phase.RECOMPUTING else self._sure_plans
         plan = None if layer is None else plans.get(layer)
         run = self.run
         self._reached |= layer is not None and layer in self._plans

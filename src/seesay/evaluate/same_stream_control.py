@@ -8,19 +8,16 @@ in layers. No second stream is computed, so it costs what the plain model costs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from seesay.engine import Method
+from seesay.engine.method import Wrapper
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seesay.engine.attention import Call
-    from seesay.engine.kv_cache import KeptEntries
     from seesay.engine.state import GenerationState
-    from seesay.models.view import ModelView
 
 
 def has_stream(method: Method) -> bool:
@@ -32,7 +29,7 @@ def has_stream(method: Method) -> bool:
 
 
 @dataclass(frozen=True, repr=False)
-class SameStream(Method):
+class SameStream(Wrapper):
     """Another method, whose fold finds the first stream where it looks for the second.
 
     It has no name in the registry: nobody would ask for it but as a control.
@@ -57,46 +54,8 @@ class SameStream(Method):
     def __repr__(self) -> str:
         return f"same-stream({self.method})"
 
-    @property
-    def active(self) -> bool:
-        return self.method.active
-
-    @property
-    def plausibility(self) -> float:
-        return self.method.plausibility
-
-    @property
-    def inactive_in(self) -> Mapping[str, str]:
-        return self.method.inactive_in
-
     def overrides(self, verb: str) -> bool:
         return verb != "second_input" and self.method.overrides(verb)
 
-    def resolved_for(self, view: ModelView) -> Method:
-        return replace(self, method=self.method.resolved_for(view))
-
-    def acts_in(self, view: ModelView) -> Collection[int]:
-        return self.method.acts_in(view)
-
     def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         return self.method.logits_term(plain, plain, run)
-
-    # ---- what the method does in layers, it does here too ----------------------------------
-
-    def read_embeddings(self, embeddings: Tensor, run: GenerationState) -> None:
-        self.method.read_embeddings(embeddings, run)
-
-    def shared_head(self, call: Call) -> Tensor | None:
-        return self.method.shared_head(call)
-
-    def key_scale(self, call: Call) -> Tensor | None:
-        return self.method.key_scale(call)
-
-    def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
-        return self.method.score_bias(call, scores)
-
-    def sink_logit(self, call: Call) -> Tensor | float | None:
-        return self.method.sink_logit(call)
-
-    def prune_cache(self, layer: int, run: GenerationState) -> KeptEntries | None:
-        return self.method.prune_cache(layer, run)

@@ -16,23 +16,16 @@ Ours; the same need is seen by confidence-gated decoders such as AdaVBoost (arXi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from seesay.engine import Method
-from seesay.engine.method import ATTENTION_VERBS
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from seesay.engine.attention import Call
-    from seesay.engine.state import GenerationState, Prompt
-    from seesay.models.view import ModelView
+from seesay.engine.method import ATTENTION_VERBS, Wrapper
 
 
 @dataclass(frozen=True, repr=False)
-class Gate(Method):
+class Gate(Wrapper):
     """Another method, where the plain model is in doubt.
 
     Attributes:
@@ -63,10 +56,6 @@ class Gate(Method):
     def gate_threshold(self) -> float:
         return self.below
 
-    @property
-    def plausibility(self) -> float:
-        return self.method.plausibility
-
     def at_zero(self) -> Gate:
         return replace(self, below=0.0)
 
@@ -75,32 +64,3 @@ class Gate(Method):
         own = {"static cache": "a static cache cannot take a step back"}
         in_layers = any(map(self.overrides, ATTENTION_VERBS))
         return {**self.method.refuses, **(own if in_layers else {})}
-
-    def overrides(self, verb: str) -> bool:
-        return self.method.overrides(verb)
-
-    def resolved_for(self, view: ModelView) -> Gate:
-        return replace(self, method=self.method.resolved_for(view))
-
-    def acts_in(self, view: ModelView) -> Collection[int]:
-        return self.method.acts_in(view)
-
-    # ---- the verbs are the method's --------------------------------------------------------
-
-    def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
-        return self.method.second_input(prompt)
-
-    def shared_head(self, call: Call) -> Tensor | None:
-        return self.method.shared_head(call)
-
-    def key_scale(self, call: Call) -> Tensor | None:
-        return self.method.key_scale(call)
-
-    def score_bias(self, call: Call, scores: Tensor) -> Tensor | None:
-        return self.method.score_bias(call, scores)
-
-    def sink_logit(self, call: Call) -> Tensor | float | None:
-        return self.method.sink_logit(call)
-
-    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
-        return self.method.logits_term(plain, own, run)

@@ -44,8 +44,9 @@ __all__ = [
 Kernel = Callable[..., tuple[Tensor, Tensor | None]]
 """A function as transformers' AttentionInterface holds them."""
 
-TESTED: Final = {"transformers": ("5.16", "5.24"), "torch": ("2.9", "2.14")}
-"""The oldest and the newest minor version that the whole test suite has passed with."""
+TESTED: Final = {"transformers": ("5.23", "5.24"), "torch": ("2.9", "2.14")}
+"""The oldest and the newest minor version that the whole suite has passed with. Before 5.23
+transformers reads a padded prompt in chunks wrongly, and encodes images anew in every generation."""
 
 CACHE_NAMES: Final = ("cache", "past_key_values")
 """What forwards call their key-value cache; where one takes several, the first is the newest."""
@@ -79,8 +80,18 @@ def untested(name: str) -> bool:
 
 
 @lru_cache
-def warn_if_untested() -> None:
-    """Warn, once a process, of libraries that are newer than what was tested."""
+def check_versions() -> None:
+    """Warn, once a process, of libraries that are newer than what was tested.
+
+    Raises:
+        EngineError: one that is older, which is known to differ.
+    """
+    for name, (oldest, _) in TESTED.items():
+        if minor(version(name)) < minor(oldest):
+            raise EngineError(
+                f"{name} {version(name)} is older than {oldest}, the oldest that seesay works "
+                f"with; upgrade it: pip install '{name}>={oldest}'"
+            )
     newer = [
         f"{name} {version(name)} is newer than {newest}"
         for name, (_, newest) in TESTED.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -13,8 +13,9 @@ from transformers.generation.streamers import BaseStreamer
 
 from seesay import toy
 from seesay.engine import REGISTRY, AnyMethod, Method, Stack, parse
-from seesay.engine.method import MODES
+from seesay.engine.method import MODES, VERBS
 from seesay.errors import EngineError, MethodError, SeesayError
+from seesay.methods.gate import Gate
 from seesay.models.processors import chat_prompt
 from seesay.testing.contract import ContractError
 
@@ -185,6 +186,40 @@ def _composes(case: StepCase) -> Outcomes:
             yield f"with {name}", "held"
 
 
+def _calls_every_verb_under_a_gate(case: StepCase) -> Outcomes:
+    title = "every verb under a gate"
+    if not case.method.standalone:
+        return
+    bare, gated = set[str](), set[str]()
+    case.generate(_counted(case.method, bare), case.singles[0])
+    try:
+        case.generate(Gate(_counted(case.method, gated), below=1.0), case.singles[0])
+    except (EngineError, MethodError) as error:
+        yield title, f"refused: {error}"
+        return
+    if lost := sorted(bare - gated):
+        raise ContractError(f"gate({case.method!r}) never calls {', '.join(lost)}")
+    yield title, "held"
+
+
+def _counted(method: Method, called: set[str]) -> Method:
+    """`method`, which notes the names of its verbs as they are called."""
+
+    def counting(verb: str, own: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Method, *arguments: Any) -> Any:
+            called.add(verb)
+            return own(self, *arguments)
+
+        return call
+
+    kind = type(method)
+    verbs = {verb: counting(verb, getattr(kind, verb)) for verb in VERBS if method.overrides(verb)}
+    # Without a name of its own the variant is no new entry of the registry.
+    variant: type[Method] = type(kind.__name__, (kind,), verbs)
+    given = {f.name: getattr(method, f.name) for f in fields(kind) if f.init}  # type: ignore[arg-type]
+    return variant(**given)
+
+
 def _outcome(case: StepCase, title: str, run: Callable[[], None]) -> tuple[str, str]:
     """Run a mode: right, or refused as the method declares."""
     declared = case.method.refuses.get(title)
@@ -236,4 +271,5 @@ _CHECKS = (
     _modes_agree,
     _nothing_leaks,
     _composes,
+    _calls_every_verb_under_a_gate,
 )
