@@ -11,13 +11,13 @@ import torch
 
 import seesay
 from seesay import toy
+from seesay.bundled import attribute_exam, by_going_on
 from seesay.engine.prefix import CachedPrefix
 from seesay.errors import MethodError, ModelError
 from seesay.grounding import Vocabulary
 from seesay.grounding.attributes import (
     AttributeQualification,
     Detail,
-    by_going_on,
     by_yes_and_no,
     examine,
     found,
@@ -171,7 +171,7 @@ def test_yes_and_no_are_asked_as_ever(vlm):
 
 def test_a_model_is_examined_before_it_is_asked(vlm):
     assert vlm.detail_exam("attribute").reason is None
-    untaught = examine(vlm.view, vlm.encode, "attribute", by_yes_and_no)
+    untaught = examine(vlm.view, vlm.encode, "attribute", by_yes_and_no, attribute_exam())
     assert untaught.pairs < 0.75, "the bundled model never learnt to be asked so"
     assert "attributes say nothing about the picture" in untaught.reason
     mute = replace(vlm, detail_exams={"count": AttributeQualification("count", 0.5, 32)})

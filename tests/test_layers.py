@@ -12,7 +12,7 @@ LAYERS = [
     {"errors", "models", "statistics", "toy"},
     {"engine"},
     {"methods", "grounding", "render"},
-    {"vlm", "options", "pipeline", "verification", "response", "pictures", "runs"},
+    {"vlm", "bundled", "options", "pipeline", "verification", "response", "pictures", "runs"},
     {"evaluate", "explain", "testing"},
     {"cli", "__main__", "integrations"},
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 import huggingface_hub.errors as hub_errors
 import pytest
-import seesay.loading
+import seesay.models.loading
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, LlamaConfig, LlamaForCausalLM
@@ -113,7 +113,7 @@ def test_unknown_id_without_a_network() -> None:
         (hub_errors.GatedRepoError, "accept its licence"),
         (hub_errors.RevisionNotFoundError, "no revision 'v9'"),
         (hub_errors.RemoteEntryNotFoundError, "no config.json"),
-        (seesay.loading.httpx.ConnectError, "cannot be reached"),
+        (seesay.models.loading.httpx.ConnectError, "cannot be reached"),
         (ConnectionResetError, "cannot be reached"),
     ],
 )
@@ -123,7 +123,7 @@ def test_what_the_hub_answers(
     def answer(*_: Any, **__: Any) -> None:
         raise error.__new__(error)  # the Hub's errors want a response to be made from
 
-    monkeypatch.setattr(seesay.loading, "get_hf_file_metadata", answer)
+    monkeypatch.setattr(seesay.models.loading, "get_hf_file_metadata", answer)
     assert expected in fails("a/b", revision="v9")
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 import families
 from forks import batch_of, precise
 from seesay import load, options, toy
+from seesay.bundled import presence_exam
 from seesay.engine.method import Stack
 from seesay.engine.prefix import CachedPrefix
 from seesay.errors import EngineError, InputError, ModelError
@@ -157,7 +158,7 @@ class TestHabits:
 
 class TestExam:
     def test_the_bundled_model_passes(self, vlm):
-        exam = can_answer(vlm.view, encode(vlm))
+        exam = can_answer(vlm.view, encode(vlm), presence_exam())
         assert exam.reason is None
         assert exam.pairs > 0.9
 
@@ -166,7 +167,7 @@ class TestExam:
         with torch.no_grad():
             for parameter in blind.model.model.multi_modal_projector.parameters():
                 parameter.zero_()
-        exam = can_answer(blind.view, encode(blind))
+        exam = can_answer(blind.view, encode(blind), presence_exam())
         assert exam.reason is not None
         assert f"{exam.pairs:.0%} of 16 pairs" in exam.reason
 
@@ -181,7 +182,7 @@ class TestExam:
             CachedPrefix, "logits", lambda self, asked: [row.flip(-1) for row in exact(self, asked)]
         )
         with pytest.raises(EngineError, match="otherwise from its cached prompt"):
-            can_answer(vlm.view, encode(vlm))
+            can_answer(vlm.view, encode(vlm), presence_exam())
 
 
 class TestTokens:

@@ -3,8 +3,8 @@
     import seesay
 
     vlm = seesay.load()                                      # the bundled model
-    seen = vlm.describe("photo.jpg", method="attention-lens(alpha=0.4) + agla")
-    seen.text, seen.doubtful
+    response = vlm.describe("photo.jpg", method="attention-lens(alpha=0.4) + agla")
+    response.text, response.doubtful
 
     with (seesay.AttentionLens(alpha=0.4) + seesay.FarSight())(model):     # any generate call
         model.generate(**inputs)
@@ -19,10 +19,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seesay.engine import Method, Record, Session, Stack, parse
-    from seesay.errors import EngineError, InputError, MethodError, ModelError, SeesayError
-    from seesay.grounding import Mention, Vocabulary
-    from seesay.methods import AGLA, AttentionLens, FarSight, Gate
+    from seesay.engine import Method, Record, Session, Stack
+    from seesay.errors import (
+        EngineError,
+        InputError,
+        MethodError,
+        ModelError,
+        SeesayError,
+        UntestedVersionWarning,
+    )
+    from seesay.grounding import Calibration, Mention, Vocabulary
+    from seesay.methods import (
+        AGLA,
+        EAH,
+        PAI,
+        VCD,
+        AttentionLens,
+        FarSight,
+        Gate,
+        LookAgain,
+        VASparse,
+        parse,
+    )
     from seesay.models.view import ModelView
     from seesay.response import Response
     from seesay.vlm import VLM, load
@@ -31,12 +49,17 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AGLA",
+    "EAH",
+    "PAI",
+    "VCD",
     "VLM",
     "AttentionLens",
+    "Calibration",
     "EngineError",
     "FarSight",
     "Gate",
     "InputError",
+    "LookAgain",
     "Mention",
     "Method",
     "MethodError",
@@ -47,32 +70,42 @@ __all__ = [
     "SeesayError",
     "Session",
     "Stack",
+    "UntestedVersionWarning",
+    "VASparse",
     "Vocabulary",
     "load",
     "parse",
 ]
 
+# Where each name lives. `parse` comes from the methods, since those fill the registry.
 _HOME = {
     "AGLA": "methods",
     "AttentionLens": "methods",
+    "Calibration": "grounding",
+    "EAH": "methods",
     "EngineError": "errors",
     "FarSight": "methods",
     "Gate": "methods",
     "InputError": "errors",
+    "LookAgain": "methods",
     "Mention": "grounding",
     "Method": "engine",
     "MethodError": "errors",
     "ModelError": "errors",
-    "ModelView": "models",
+    "ModelView": "models.view",
+    "PAI": "methods",
     "Record": "engine",
+    "Response": "response",
     "SeesayError": "errors",
-    "Response": "seen",
     "Session": "engine",
     "Stack": "engine",
+    "UntestedVersionWarning": "errors",
+    "VASparse": "methods",
+    "VCD": "methods",
     "VLM": "vlm",
     "Vocabulary": "grounding",
     "load": "vlm",
-    "parse": "methods",  # the registry is filled once the methods are imported
+    "parse": "methods",
 }
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from seesay import options, toy
+from seesay import options
 from seesay.engine import Record, Session, Stack
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.grounding import ScoredText, Vocabulary, read
@@ -279,8 +280,8 @@ def _yes(vlm: VLM, record: Record, row: int) -> float | None:
 
 
 def untouched(vlm: VLM) -> float:
-    """How far an empty session moves the logits on a drawn scene: 0.0 if not at all."""
-    image = toy.scene("kept", 0).image
+    """How far an empty session moves the logits on a grey image: 0.0 if not at all."""
+    image = Image.new("RGB", (224, 224), (127, 127, 127))
     inputs: Mapping[str, Any] = options.inputs_for(
         vlm.model, vlm.processor, [image], "Please describe this image in detail."
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seesay.models.image_geometry import PatchGrid
     from seesay.render.account import Account, Panel
 
-SCHEMA = "seesay.response/1"
+SCHEMA = "seesay.seen/1"
 
 
 class Protocol(BaseModel):

@@ -17,7 +17,7 @@ from typing import Any, Unpack, overload
 import torch
 from PIL.Image import Image
 
-from seesay import methods, options, pipeline, toy, verification
+from seesay import bundled, methods, options, pipeline, toy, verification
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Calibration, Vocabulary
@@ -25,7 +25,6 @@ from seesay.grounding.attributes import (
     AttributeQualification,
     Form,
     Kind,
-    by_going_on,
     by_yes_and_no,
     examine,
 )
@@ -72,8 +71,8 @@ def load(
     folder = toy.MODEL_DIR if id_or_folder is None else Path(id_or_folder)
     local = folder.is_dir()
     commit = _digest(folder) if local else getattr(model.config, "_commit_hash", None)
-    bundled = local and folder.resolve() == toy.MODEL_DIR.resolve()
-    name = BUNDLED if bundled else str(id_or_folder)
+    own = local and folder.resolve() == toy.MODEL_DIR.resolve()
+    name = BUNDLED if own else str(id_or_folder)
     found = Calibration.find(name, folder if local else None, commit)
     return VLM(
         model,
@@ -83,7 +82,8 @@ def load(
         revision=commit,
         calibration=found.calibration,
         remark=found.remark,
-        vocabulary=Vocabulary.toy() if bundled else Vocabulary.coco(),
+        vocabulary=Vocabulary.toy() if own else Vocabulary.coco(),
+        detail_form=bundled.by_going_on if own else by_yes_and_no,
     )
 
 
@@ -93,7 +93,8 @@ class VLM:
 
     `id` and `revision` name it in every protocol; `calibration` turns scores into risks (None:
     risks are ranks within each text; `remark` says why one that is there cannot be used);
-    `vocabulary` are the object words looked for unless a call brings its own; `detail_exams` fills
+    `vocabulary` are the object words looked for unless a call brings its own; `detail_form` is how it
+    is asked whether what it says of an object holds; `detail_exams` fills
     as `detail_exam` is asked.
     """
 
@@ -105,6 +106,7 @@ class VLM:
     calibration: Calibration | None = field(default=None, repr=False)
     remark: str = field(default="", repr=False)
     vocabulary: Vocabulary = field(default_factory=Vocabulary.coco, repr=False)
+    detail_form: Form = field(default=by_yes_and_no, repr=False)
     detail_exams: dict[Kind, AttributeQualification] = field(default_factory=dict, repr=False)
 
     @overload
@@ -224,18 +226,16 @@ class VLM:
     @cached_property
     def exam(self) -> Qualification:
         """How this model answers yes/no questions about drawn scenes: can it be asked at all?"""
-        return can_answer(self.view, self.encode)
+        return can_answer(self.view, self.encode, bundled.presence_exam())
 
     def detail_exam(self, kind: Kind) -> AttributeQualification:
         """How this model tells right from wrong attributes or counts of drawn scenes."""
         if kind not in self.detail_exams:
-            self.detail_exams[kind] = examine(self.view, self.encode, kind, self.detail_form)
+            exam = bundled.attribute_exam if kind == "attribute" else bundled.count_exam
+            self.detail_exams[kind] = examine(
+                self.view, self.encode, kind, self.detail_form, exam()
+            )
         return self.detail_exams[kind]
-
-    @property
-    def detail_form(self) -> Form:
-        """How this model is asked whether what it says of an object holds."""
-        return by_going_on if self.vocabulary.name == "toy" else by_yes_and_no
 
     def encode(self, images: Sequence[Image], prompt: str) -> Mapping[str, Any]:
         """What the model takes for the same prompt about each picture."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from random import Random
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from seesay import toy
 from seesay.grounding import questions
 from seesay.grounding.clauses import sentences
 from seesay.grounding.clauses.phrases import joined, tag_at
@@ -20,6 +18,8 @@ from seesay.grounding.clauses.tokens import WordToken, is_adjective, tokenize
 from seesay.grounding.forced_choice import ForcedChoice, shares
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from seesay.grounding.risk import Mention
     from seesay.grounding.self_check import Encode
     from seesay.models.view import ModelView
@@ -61,6 +61,9 @@ class Detail:
 Form = Callable[[str, Detail], ForcedChoice]
 """An object's class and what is said of it → how a model is asked about that."""
 
+Sheet = Sequence[tuple["Image", Sequence[tuple[str, Detail]]]]
+"""Images, each with claims about objects: (class, what is said of it)."""
+
 
 def found(text: str, mentions: Sequence[Mention], kinds: Sequence[Kind]) -> Iterator[Mention]:
     """The mentions with what the text says of each, in its order.
@@ -81,14 +84,6 @@ def by_yes_and_no(name: str, detail: Detail) -> ForcedChoice:
     if detail.kind == "count":
         return ForcedChoice(questions.count(name, questions.NUMBERS.index(detail.value) + 1))
     return ForcedChoice(questions.attribute(name, detail.value, many=detail.many))
-
-
-def by_going_on(name: str, detail: Detail) -> ForcedChoice:
-    """How the bundled model is asked: by what it says behind "Yes, there"."""
-    asked = toy.question(name)
-    if detail.kind == "count":
-        return ForcedChoice(asked, *toy.affirmed_count(detail.many))
-    return ForcedChoice(asked, *toy.affirmed_color(detail.value, detail.many))
 
 
 # ---- finding -------------------------------------------------------------------------------------
@@ -158,24 +153,24 @@ class AttributeQualification:
 
 
 def examine(
-    view: ModelView, encode: Encode, kind: Kind, form: Form, *, pictures: int = 32
+    view: ModelView, encode: Encode, kind: Kind, form: Form, sheet: Sheet
 ) -> AttributeQualification:
-    """Examine a model on drawn scenes: a thing's own colour against another, or a count that holds
-    against the same claim about a scene where it does not.
+    """Examine a model on images whose truth is known: a thing's own colour against another, or a
+    count that holds against the same claim about an image where it does not.
 
     Args:
-        encode: see `exam.can_answer`.
+        encode: see `qualification.can_answer`.
         form: how it is asked.
-        pictures: pairs; a guessing model passes once in 300.
+        sheet: for "attribute" two claims an image, the right one first; for "count" the same claim
+            about two images, the one where it holds first. Of 32 pairs a guessing model passes one
+            time in 300.
 
     Raises:
-        EngineError, ModelError: see `exam.can_answer`.
+        EngineError, ModelError: see `qualification.can_answer`.
     """
     from seesay.engine.prefix import CachedPrefix
 
-    sheet = _colors(pictures) if kind == "attribute" else _counts(pictures)
-    scenes = [scene for scene, _ in sheet]
-    fork = CachedPrefix.fresh(view, encode([scene.image for scene in scenes], _PROMPT), _PROMPT)
+    fork = CachedPrefix.fresh(view, encode([image for image, _ in sheet], _PROMPT), _PROMPT)
     asked = [[form(name, detail) for name, detail in claims] for _, claims in sheet]
     answers = shares(fork, asked)
     if kind == "attribute":
@@ -190,38 +185,3 @@ def examine(
 
 _PROMPT: Final = "Describe the image."
 _LEAST_PAIRS: Final = 0.75
-_NOWHERE: Final = (0, 0)
-Sheet = list[tuple[toy.Scene, list[tuple[str, Detail]]]]
-
-
-def _colors(pictures: int) -> Sheet:
-    """Each scene's plainest object with its colour, and with another."""
-    sheet: Sheet = []
-    for seed in range(pictures):
-        drawn = toy.scene("kept", seed)
-        plain = max(drawn.objects, key=lambda placed: placed.salience)
-        other = Random(seed).choice([color for color in toy.COLORS if color != plain.color])
-        said = [
-            Detail("attribute", value, _NOWHERE, plain.count > 1) for value in (plain.color, other)
-        ]
-        sheet.append((drawn, [(plain.name, detail) for detail in said]))
-    return sheet
-
-
-def _counts(pictures: int) -> Sheet:
-    """Scenes with two of something, each followed by one with one of the same: "two" of both."""
-    single: dict[str, toy.Scene] = {}
-    double: list[tuple[str, toy.Scene]] = []
-    seed = 0
-    while len(double) < pictures or any(name not in single for name, _ in double):
-        drawn = toy.scene("kept", seed)
-        for placed in drawn.objects:
-            if placed.hard:
-                continue
-            if placed.count == 1:
-                single.setdefault(placed.name, drawn)
-            elif len(double) < pictures:
-                double.append((placed.name, drawn))
-        seed += 1
-    two = Detail("count", "two", _NOWHERE, many=True)
-    return [(scene, [(name, two)]) for name, its in double for scene in (its, single[name])]

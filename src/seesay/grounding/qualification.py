@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -67,13 +68,15 @@ class Qualification:
         return None
 
 
-def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Qualification:
-    """Examine a model on drawn scenes: can its yes and no be used?
+def can_answer(
+    view: ModelView, encode: Encode, sheet: Sequence[tuple[Image, tuple[str, str]]]
+) -> Qualification:
+    """Examine a model on images whose objects are known: can its yes and no be used?
 
     Args:
-        encode: pictures and a prompt → what the model takes, as for its captions.
-        pictures: how many scenes; the limits are made for 16, where a guessing model passes once
-            in 26.
+        encode: images and a prompt → what the model takes, as for its captions.
+        sheet: images, each with an object that is there and one that is absent; the limits are
+            made for 16, where a guessing model passes one time in 26.
 
     Raises:
         EngineError: a family whose answers from a forked cache are not those of the whole prompt.
@@ -83,7 +86,8 @@ def can_answer(view: ModelView, encode: Encode, *, pictures: int = 16) -> Qualif
 
     if view.reads_prompt:
         return Qualification(0, math.nan, math.nan, math.nan, barred=PROMPT_BOUND)
-    scenes, names = zip(*_exam_sheet(pictures), strict=True)
+    scenes, names = zip(*sheet, strict=True)
+    pictures = len(sheet)
     fork = CachedPrefix.fresh(view, encode(scenes, _EXAM_PROMPT), _EXAM_PROMPT)
     answers = ask_yes(fork, names)
     _refuse_inexact(view, encode, fork, scenes[0], presence(names[0][0]))
@@ -103,24 +107,6 @@ _LEAST_PAIRS: Final = 0.75
 _LEAST_MASS: Final = 0.05
 _MOST_AFFIRMED: Final = 0.2
 _TOLERANCE: Final = 0.2  # of the logits' standard deviation: far above the rounding of bfloat16
-
-
-def _exam_sheet(pictures: int) -> list[tuple[Image, tuple[str, str]]]:
-    """Drawn scenes, each with its plainest object and one from another place, which is absent."""
-    from seesay import toy
-
-    sheet = []
-    for seed in range(pictures):
-        drawn = toy.scene("kept", seed)
-        there = max(drawn.objects, key=lambda placed: placed.salience).name
-        absent = [
-            name
-            for context, its in toy.CONTEXTS.items()
-            for name in its
-            if context != drawn.context and name not in drawn.present
-        ]
-        sheet.append((drawn.image, (there, absent[7 * seed % len(absent)])))
-    return sheet
 
 
 def _refuse_inexact(

@@ -46,7 +46,7 @@ Kernel = Callable[..., tuple[Tensor, Tensor | None]]
 
 TESTED: Final = {"transformers": ("5.23", "5.24"), "torch": ("2.9", "2.14")}
 """The oldest and the newest minor version that the whole suite has passed with. Before 5.23
-transformers reads a padded prompt in chunks wrongly, and encodes images anew in every generation."""
+transformers reads a padded prompt in chunks wrongly."""
 
 CACHE_NAMES: Final = ("cache", "past_key_values")
 """What forwards call their key-value cache; where one takes several, the first is the newest."""

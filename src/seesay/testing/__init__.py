@@ -41,11 +41,11 @@ def check_method(method: Method, model: Any = None, processor: Any = None) -> li
         ContractError: a check failed.
     """
     models = {"given": (model, processor)} if model is not None else offline_models()
-    room = texts if method.acts_on == "texts" else steps
+    case = texts.TextCase if method.acts_on == "texts" else steps.StepCase
     return [
         Check(name, *outcome)
         for name, (one, its_processor) in models.items()
-        for outcome in room.Case(method, one, its_processor).outcomes()
+        for outcome in case(method, one, its_processor).outcomes()
     ]
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seesay import toy
 from seesay.engine import Session
 from seesay.engine.prefix import CachedPrefix, QuestionCost
 from seesay.errors import InputError
@@ -59,7 +58,8 @@ class Verifier:
         self.answers: list[dict[str, float]] = [{} for _ in words]
         self.heatmaps: list[dict[str, NDArray[np.float32] | None]] = [{} for _ in words]
         self._told: list[dict[ForcedChoice, float]] = [{} for _ in words]
-        self._form = toy.question if all(its.name == "toy" for its in words) else presence
+        forms = {its.question for its in words}
+        self._form = (forms.pop() if len(forms) == 1 else None) or presence
         self._put = form
         self._fork: CachedPrefix | None = None
         self._dim: CachedPrefix | None = None

@@ -36,13 +36,15 @@ class Vocabulary:
 
     `surfaces`: lower-case surface, words joined by one space → class. `ignored`: longer phrases in
     which a surface names no object ("train station"); they are matched first and give nothing.
-    `misread`: what a phrase cannot say ("an orange cat").
+    `misread`: what a phrase cannot say ("an orange cat"). `question`: how an object of it is asked
+    after, where not by `questions.presence`.
     """
 
     name: str
     surfaces: Mapping[str, str] = field(repr=False)
     ignored: frozenset[str] = field(default=frozenset(), repr=False)
     misread: Misreading | None = field(default=None, repr=False)
+    question: Callable[[str], str] | None = field(default=None, repr=False)
 
     @staticmethod
     def of(names: Mapping[str, Iterable[str]], name: str = "own") -> Vocabulary:
@@ -110,9 +112,9 @@ class Vocabulary:
     @lru_cache
     def toy() -> Vocabulary:
         """The classes that the bundled scenes draw."""
-        from seesay.toy import SURFACES
+        from seesay.toy import SURFACES, question
 
-        return Vocabulary("toy", dict(SURFACES))
+        return Vocabulary("toy", dict(SURFACES), question=question)
 
     @staticmethod
     @lru_cache
