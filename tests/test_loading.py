@@ -12,11 +12,11 @@ from typing import Any
 
 import huggingface_hub.errors as hub_errors
 import pytest
-import seesay.models.loading
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, LlamaConfig, LlamaForCausalLM
 
+import seesay.models.loading
 from families import ALL, batch_of_three
 from seesay.errors import InputError, ModelError
 from seesay.models.loading import load_model

@@ -93,9 +93,9 @@ class VLM:
 
     `id` and `revision` name it in every protocol; `calibration` turns scores into risks (None:
     risks are ranks within each text; `remark` says why one that is there cannot be used);
-    `vocabulary` are the object words looked for unless a call brings its own; `detail_form` is how it
-    is asked whether what it says of an object holds; `detail_exams` fills
-    as `detail_exam` is asked.
+    `vocabulary` are the object words looked for unless a call brings its own; `detail_form` is how
+    it is asked whether what it says of an object holds; `detail_exams` fills as `detail_exam` is
+    asked.
     """
 
     model: Any
