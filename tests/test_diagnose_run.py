@@ -108,9 +108,9 @@ def test_two_runs_do_not_share_a_file(tmp_path) -> None:
 def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch) -> None:
     path = tmp_path / "m.jsonl"
     with MeasurementFile(path, {"model": "x"}) as store:
-        store.append("text", "a", {"nan": math.nan, "pi": math.pi})
+        store.append([("text", "a", {"nan": math.nan, "pi": math.pi})])
         before = path.read_bytes()
-        file = store._file
+        file = store._journal._file
 
         class Full:
             def write(self, data):
@@ -123,9 +123,9 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch) -> None:
             def close(self):
                 file.close()
 
-        monkeypatch.setattr(store, "_file", Full())
+        monkeypatch.setattr(store._journal, "_file", Full())
         with pytest.raises(SeesayError, match=r"No space left.*intact"):
-            store.append("text", "b", {})
+            store.append([("text", "b", {})])
     assert path.read_bytes() == before
     assert lines(path)[1]["found"] == {"nan": None, "pi": 3.141593}
 

@@ -173,13 +173,13 @@ def check(
     picture."""
     from seesay.methods import parse
     from seesay.pictures import open_picture
-    from seesay.render import page
+    from seesay.storage.files import writable
 
     for method in methods:
         if method is not None:
             parse(method)
     if report is not None:
-        page.writable(report)
+        writable(report)
     opened = open_picture(picture, **({} if max_pixels is None else {"max_pixels": max_pixels}))
     if model is None and opened.present is None:
         say(SCENES_ONLY)

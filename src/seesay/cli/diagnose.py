@@ -122,7 +122,7 @@ def diagnose(
 
 
 def _refuse(targets: list[Path]) -> None:
-    from seesay.render.page import writable
+    from seesay.storage.files import writable
 
     for path in targets:
         if path.suffix.lower() not in KINDS:
@@ -151,7 +151,7 @@ def _write(found: DiagnosisReport, targets: list[Path], title: str) -> None:
     import sys
 
     from seesay.explain.diagnose import markdown, page
-    from seesay.render.page import save
+    from seesay.storage.files import save
 
     command = " ".join(["seesay", *map(shlex.quote, sys.argv[1:])])
     for path in targets:
