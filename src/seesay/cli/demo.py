@@ -33,9 +33,9 @@ def demo(
 ) -> None:
     """Describe bundled pictures with and without each method, offline, and write demo.html."""
     from seesay.render import page, terminal
-    from seesay.storage import files
     from seesay.render.account import totals
     from seesay.response import panel_of
+    from seesay.storage import files
     from seesay.vlm import PROMPT
 
     files.writable(out)

@@ -111,14 +111,13 @@ class ResultsStore:
     def done(self, job_id: str) -> frozenset[str]:
         """The ids that a job has records of; cuts off a half-written last line."""
         if job_id not in self._done:
-            self._done[job_id], end = set(), 0
             path = record_file(self.run.folder, self._jobs[job_id])
-            if path.is_file():
-                for answer, end in RECORD.read(path):
-                    self._done[job_id].add(answer.id)
-                if end != path.stat().st_size:
-                    with Journal(path, RECORD.what, locked=False) as journal:
-                        journal.cut(end)
+            found = list(RECORD.read(path)) if path.is_file() else []
+            end = found[-1][1] if found else 0
+            if path.is_file() and end != path.stat().st_size:
+                with Journal(path, RECORD.what, locked=False) as journal:
+                    journal.cut(end)
+            self._done[job_id] = {answer.id for answer, _ in found}
         return frozenset(self._done[job_id])
 
     def append(self, job_id: str, answers: Sequence[Answer], prompt: str) -> None:

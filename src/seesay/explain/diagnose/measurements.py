@@ -83,14 +83,14 @@ class MeasurementFile:
     def _require(self, first: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
         if first.get("schema") != SCHEMA:
             raise InputError(
-                f"{self._journal.path} holds something else than measurements of this version; name "
-                "another file with --out"
+                f"{self._journal.path} holds something else than measurements of this version; "
+                "name another file with --out"
             )
         for name, value in protocol.items():
             if first.get(name) != value:
                 raise InputError(
-                    f"{self._journal.path} was measured with {name} {first.get(name)!r}, and this run has "
-                    f"{value!r}; name another file with --out, or delete this one"
+                    f"{self._journal.path} was measured with {name} {first.get(name)!r}, and this "
+                    f"run has {value!r}; name another file with --out, or delete this one"
                 )
 
 
