@@ -12,6 +12,7 @@ import numpy as np
 from seesay.evaluate.benchmark import Answer, Benchmark, Sample
 from seesay.evaluate.plan import Entry, Plan, jobs_of, planned
 from seesay.evaluate.records import open_run
+from seesay.runs.worker_pool import ProcessBackend
 from seesay.statistics.metrics import Metric, Score, ratio
 
 GREEDY = {"num_beams": 1, "do_sample": False, "generation": {}}
@@ -103,6 +104,28 @@ def recorded(folder: Path) -> dict[str, dict[str, dict[str, Answer]]]:
 def lines_of(folder: Path) -> int:
     """How many lines all files of records hold."""
     return sum(len(file.read_bytes().splitlines()) for file in folder.rglob("*.jsonl"))
+
+
+class Murderous(ProcessBackend):
+    """Kills a worker as soon as it has been given its second task.
+
+    Args:
+        call: the name of the tasks' method.
+        kills: how often.
+        survived: tasks before the first that kills.
+    """
+
+    def __init__(self, make, setup, *, call: str, kills: int = 1, survived: int = 1) -> None:
+        super().__init__(make, setup)
+        self.call, self.kills, self.survived = call, kills, survived
+
+    def send(self, worker, call, argument) -> None:
+        super().send(worker, call, argument)
+        if call == self.call:
+            self.survived -= 1
+            if self.survived < 0 and self.kills:
+                self.kills -= 1
+                worker.process.kill()
 
 
 def _timeless(answer: Answer) -> Answer:

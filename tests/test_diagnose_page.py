@@ -100,7 +100,7 @@ def test_the_command_writes_its_pages_and_goes_on(tmp_path, monkeypatch, capsys)
     assert html.count("<svg") >= 5
     measured = tmp_path / "runs" / "diagnose-bundled-toy.jsonl"
     first = measured.read_bytes()
-    assert run([*call[:5], "--report", "d.md", *QUICK]) == 0
+    assert run([*call[:5], "--report", "d.md", "--workers", "2", *QUICK]) == 0
     assert measured.read_bytes() == first
     assert "| heads | " in (tmp_path / "d.md").read_text()
 
@@ -137,6 +137,7 @@ def test_a_random_model_shows_none_of_what_training_brings(
     ("given", "says"),
     [
         (["--only", "sink"], "did you mean sinks"),
+        (["--address", "auto"], "are for --engine ray"),
         (["--report", "page.pdf"], "name it .html"),
         (["--report", "nowhere/page.html"], "there is no folder"),
         (["--images", "nowhere"], "no folder and no file"),
@@ -144,7 +145,7 @@ def test_a_random_model_shows_none_of_what_training_brings(
     ],
 )
 def test_bad_input_is_told_before_any_model_is_loaded(given, says, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("seesay.cli.diagnose.load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("seesay.cli.diagnose.greet", lambda *_: pytest.fail("a model was loaded"))
     assert run(["diagnose", *given]) == 2
     assert says in capsys.readouterr().err
 

@@ -10,12 +10,21 @@ import pytest
 import torch
 
 import families
+import run_kit
 from families import CACHE
 from seeing import WORDS, vlm_of
 from seesay.errors import InputError, SeesayError
-from seesay.explain.diagnose import DiagnosisSettings, diagnose, parse
+from seesay.explain.diagnose import (
+    DiagnosisSettings,
+    DiagnosisWorker,
+    diagnose,
+    diagnose_with,
+    parse,
+)
 from seesay.explain.diagnose.measurements import MeasurementFile
 from seesay.explain.diagnose.sparsity import selections
+from seesay.runs.setup import Setup
+from seesay.runs.worker_pool import InProcess, WorkerPool
 
 QUICK = {"max_new_tokens": 10, "batch_size": 4, "asked": 4}
 
@@ -82,6 +91,25 @@ def test_a_run_goes_on_where_it_was(llava, tmp_path) -> None:
     assert out.read_bytes().startswith(first[:100])
 
 
+def test_workers_measure_the_same_and_may_be_killed(tmp_path) -> None:
+    some, setup, notes = parse("sinks,strength"), Setup(threads=1), []
+    settings = DiagnosisSettings(count=6, **{**QUICK, "batch_size": 2, "asked": 2})
+    make = DiagnosisWorker.of(some, settings)
+    places = {
+        "here": InProcess(make, setup),
+        "there": run_kit.Murderous(make, setup, call="measure", survived=4),
+    }
+    reports = []
+    for (name, place), size in zip(places.items(), (1, 2), strict=True):
+        with WorkerPool(place, size, notes.append) as pool:
+            reports.append(diagnose_with(pool, settings, tmp_path / name))
+    assert any("was lost (ended by signal SIGKILL)" in note for note in notes)
+    here, there = ((tmp_path / name).read_bytes().splitlines() for name in places)
+    assert sorted(there) == sorted(here)
+    assert there[0] == here[0]
+    assert reports[0] == reports[1]
+
+
 def test_measurements_of_another_kind_are_refused(llava, tmp_path) -> None:
     vlm, out = vlm_of(llava), tmp_path / "m.jsonl"
     settings = DiagnosisSettings(count=4, vocabulary=WORDS, **QUICK)
@@ -108,9 +136,9 @@ def test_two_runs_do_not_share_a_file(tmp_path) -> None:
 def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch) -> None:
     path = tmp_path / "m.jsonl"
     with MeasurementFile(path, {"model": "x"}) as store:
-        store.append("text", "a", {"nan": math.nan, "pi": math.pi})
+        store.append([("text", "a", {"nan": math.nan, "pi": math.pi})])
         before = path.read_bytes()
-        file = store._file
+        file = store._journal._file
 
         class Full:
             def write(self, data):
@@ -123,9 +151,9 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch) -> None:
             def close(self):
                 file.close()
 
-        monkeypatch.setattr(store, "_file", Full())
+        monkeypatch.setattr(store._journal, "_file", Full())
         with pytest.raises(SeesayError, match=r"No space left.*intact"):
-            store.append("text", "b", {})
+            store.append([("text", "b", {})])
     assert path.read_bytes() == before
     assert lines(path)[1]["found"] == {"nan": None, "pi": 3.141593}
 

@@ -18,7 +18,8 @@ from seesay.errors import EngineError, InputError, SeesayError
 from seesay.evaluate.entries import Wanted
 from seesay.evaluate.records import open_run
 from seesay.evaluate.runner import EvaluationSettings, Progress, ask, prepare
-from seesay.evaluate.worker import Setup
+from seesay.evaluate.worker import ModelWorker
+from seesay.runs.setup import Setup
 from seesay.runs.worker_pool import MOST_LOSSES, InProcess, ProcessBackend, WorkerPool
 
 SETUP = Setup(threads=1)
@@ -30,7 +31,7 @@ def run(folder, methods="plain", *, place=None, size=1, benchmarks=BOTH, notes=N
     reports = []
     wanted = more.pop("wanted", None) or Wanted.of(methods, controls=more.pop("controls", False))
     settings = EvaluationSettings("made for tests", **{"batch_size": 4, **more})
-    with WorkerPool(place or InProcess(SETUP), size, notes.append) as crew:
+    with WorkerPool(place or InProcess(ModelWorker, SETUP), size, notes.append) as crew:
         prepared = prepare(crew, benchmarks, wanted, settings, notes.append)
         ask(folder, crew, prepared, settings, lambda p: reports.append((p.done, p.total)))
     return reports
@@ -124,25 +125,10 @@ def test_a_killed_run_goes_on_and_comes_out_the_same(tmp_path):
     assert run_kit.lines_of(killed) == 48
 
 
-class Murderous(ProcessBackend):
-    """Kills a worker as soon as it has been given its second batch."""
-
-    def __init__(self, setup, kills):
-        super().__init__(setup)
-        self.kills, self.batches = kills, 0
-
-    def send(self, worker, call, argument):
-        super().send(worker, call, argument)
-        self.batches += call == "say"
-        if self.batches >= 2 and self.kills and call == "say":
-            self.kills -= 1
-            worker.process.kill()
-
-
 def test_workers_say_the_same_and_may_be_killed(tmp_path):
     run(tmp_path / "here", "agla")
     notes = []
-    place = Murderous(SETUP, kills=1)
+    place = run_kit.Murderous(ModelWorker, SETUP, call="answer")
     run(tmp_path / "there", "agla", place=place, size=2, notes=notes)
     assert any("was lost (ended by signal SIGKILL)" in note for note in notes)
     assert run_kit.recorded(tmp_path / "there") == run_kit.recorded(tmp_path / "here")
@@ -150,8 +136,7 @@ def test_workers_say_the_same_and_may_be_killed(tmp_path):
 
 
 def test_a_batch_that_kills_its_workers_ends_the_run(tmp_path):
-    place = Murderous(SETUP, kills=MOST_LOSSES)
-    place.batches = 1
+    place = run_kit.Murderous(ModelWorker, SETUP, call="answer", kills=MOST_LOSSES, survived=0)
     with pytest.raises(SeesayError, match="3 workers were lost at the same batch"):
         run(tmp_path, place=place)
     assert open_run(tmp_path).missing() == 12
@@ -159,7 +144,10 @@ def test_a_batch_that_kills_its_workers_ends_the_run(tmp_path):
 
 def test_what_a_worker_refuses_is_told_as_it_was(tmp_path):
     with pytest.raises(SeesayError, match="no-such-model"):
-        run(tmp_path, place=ProcessBackend(Setup(model=str(tmp_path / "no-such-model"))))
+        run(
+            tmp_path,
+            place=ProcessBackend(ModelWorker, Setup(model=str(tmp_path / "no-such-model"))),
+        )
 
 
 @pytest.fixture

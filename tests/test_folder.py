@@ -18,7 +18,8 @@ from seesay.grounding import Vocabulary
 from seesay.methods import FarSight
 from seesay.models.view import ModelView
 from seesay.options import Options
-from seesay.runs.folder import ERROR_SCHEMA, Folder, FolderRun, describe_folder
+from seesay.runs.folder import ERROR_SCHEMA, Folder, FolderRun, FolderWorker, describe_folder
+from seesay.runs.worker_pool import WorkerPool
 from seesay.vlm import VLM, load
 
 SHORT: Options = {"max_new_tokens": 6}
@@ -100,6 +101,11 @@ def test_a_folder_that_cannot_be_read_is_refused(photos) -> None:
 # ---- rows ----------------------------------------------------------------------------------
 
 
+def rows_from(vlm: VLM, photos: Path, options: Options, done=()):
+    run = FolderRun(Folder.of(photos), options=options)
+    return run.rows(WorkerPool.alone(FolderWorker(vlm, run.asked)), done)
+
+
 def test_a_row_a_picture_in_order_and_as_one_by_one(bundled, photos, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     reached: list[tuple[int, int]] = []
@@ -130,17 +136,16 @@ def test_the_batch_size_changes_no_text(family, photos) -> None:
     texts = []
     for size in (1, 3, 8):
         options: Options = {"max_new_tokens": 8, "vocabulary": words, "batch_size": size}
-        job = FolderRun(vlm, Folder.of(photos), options=options)
-        texts.append([(row["picture"], row["text"]) for row in job.rows()])
+        texts.append([(row["picture"], row["text"]) for row in rows_from(vlm, photos, options)])
     assert len(texts[0]) == 8
     assert texts[0] == texts[1] == texts[2]
 
 
 def test_drawn_texts_do_not_depend_on_where_a_run_was_stopped(bundled, photos) -> None:
     options: Options = {**SHORT, "do_sample": True, "seed": 5, "batch_size": 4}
-    job = FolderRun(bundled, Folder.of(photos), options=options)
-    whole = [(row["picture"], row["text"]) for row in job.rows()]
-    later = [(row["picture"], row["text"]) for row in job.rows(done={"a.PNG", "sub/c.png"})]
+    whole = [(row["picture"], row["text"]) for row in rows_from(bundled, photos, options)]
+    rows = rows_from(bundled, photos, options, done={"a.PNG", "sub/c.png"})
+    later = [(row["picture"], row["text"]) for row in rows]
     assert later == [pair for pair in whole if pair[0] not in {"a.PNG", "sub/c.png"}]
 
 
@@ -152,22 +157,21 @@ def test_a_method_that_acts_otherwise_in_a_batch_gets_one_picture_at_a_time(
     monkeypatch.setattr(
         VLM, "describe", lambda vlm, one, **how: sizes.append(len(one)) or plain(vlm, one, **how)
     )
-    job = FolderRun(bundled, Folder.of(photos), options={**SHORT, "method": "farsight"})
-    assert len(list(job.rows())) == 5
+    options: Options = {**SHORT, "method": "farsight"}
+    assert len(list(rows_from(bundled, photos, options))) == 5
     assert sizes == [5]
     monkeypatch.setattr(FarSight, "inactive_in", {"batch": "because"})
-    assert len(list(job.rows())) == 5
+    assert len(list(rows_from(bundled, photos, options))) == 5
     assert sizes == [5, 1, 1, 1, 1, 1]
 
 
 def test_no_more_pictures_than_a_batch_are_open_at_once(bundled, photos, monkeypatch) -> None:
     opened = []
-    plain = FolderRun._open
+    plain = FolderWorker._open
     monkeypatch.setattr(
-        FolderRun, "_open", lambda job, name: opened.append(name) or plain(job, name)
+        FolderWorker, "_open", lambda self, name: opened.append(name) or plain(self, name)
     )
-    job = FolderRun(bundled, Folder.of(photos), options={**SHORT, "batch_size": 2})
-    rows = job.rows()
+    rows = rows_from(bundled, photos, {**SHORT, "batch_size": 2})
     assert opened == []
     next(rows)
     assert len(opened) == 2

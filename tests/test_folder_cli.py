@@ -64,6 +64,18 @@ def test_jsonl_prints_rows_and_nothing_else(describe, photos) -> None:
     assert [row.get("method") for row in rows] == ["farsight"] * 5 + [None]
 
 
+def test_workers_print_the_same_rows(describe, photos) -> None:
+    printed = [
+        [json.loads(line) for line in describe(photos, "--jsonl", *more)[1].splitlines()]
+        for more in ((), ("--workers", 2), ("--batch-size", 2, "--workers", 2))
+    ]
+    for rows in printed:
+        assert [row.pop("picture") for row in rows] == list(Folder.of(photos).pictures)
+        assert all(row.pop("seconds") > 0 for row in rows)
+    assert printed[0] == printed[1]
+    assert [row["text"] for row in printed[2]] == [row["text"] for row in printed[0]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -72,6 +84,7 @@ def test_jsonl_prints_rows_and_nothing_else(describe, photos) -> None:
         (["--json"], "--json and --report are for one picture"),
         (["--out", "a.jsonl", "--report", "a.html"], "--json and --report are for one picture"),
         (["--out", "a.jsonl", "--batch-size", "0"], "--batch-size"),
+        (["--out", "a.jsonl", "--address", "auto"], "are for --engine ray"),
         (["--out", "a.jsonl", "--method", "farsigt"], "did you mean farsight?"),
     ],
 )
@@ -90,6 +103,9 @@ def test_rows_are_for_folders(describe, photos) -> None:
     status, _, err = describe(photos / "000.png", "--jsonl")
     assert status == 2
     assert "are for a folder" in err
+    status, _, err = describe(photos / "000.png", "--workers", 2)
+    assert status == 2
+    assert "--workers and --engine are for a folder" in err
 
 
 def test_a_reader_that_goes_away_ends_the_work(photos, tmp_path) -> None:

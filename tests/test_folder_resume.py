@@ -13,9 +13,19 @@ from pathlib import Path
 
 import pytest
 
+import run_kit
 from seesay import toy
 from seesay.errors import InputError, SeesayError
-from seesay.runs.folder import ERROR_SCHEMA, Folder, FolderRun, RowFile, describe_folder
+from seesay.runs.folder import (
+    ERROR_SCHEMA,
+    Folder,
+    FolderRun,
+    FolderWorker,
+    RowFile,
+    describe_folder,
+)
+from seesay.runs.setup import Setup
+from seesay.runs.worker_pool import InProcess, WorkerPool
 from seesay.vlm import VLM, load
 
 SHORT = {"max_new_tokens": 6}
@@ -65,10 +75,13 @@ def process(*arguments: object, **options: object) -> subprocess.Popen[str]:
 # ---- killed --------------------------------------------------------------------------------
 
 
-def test_killed_in_the_middle_and_run_again_each_picture_has_one_row(tmp_path, out) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_in_the_middle_and_run_again_each_picture_has_one_row(
+    tmp_path, out, workers
+) -> None:
     photos = draw(tmp_path / "photos", 60)
     (photos / "030-broken.png").write_text("no picture")
-    arguments = (photos, "--out", out, "--batch-size", 4)
+    arguments = (photos, "--out", out, "--batch-size", 4, "--workers", workers)
     running = process(*arguments)
     deadline = time.monotonic() + 60
     while not out.exists() or out.read_bytes().count(b"\n") < 10:
@@ -91,6 +104,27 @@ def test_killed_in_the_middle_and_run_again_each_picture_has_one_row(tmp_path, o
     rows = rows_of(out)
     assert [row["schema"] for row in rows] == ["seesay.response/1"] * 60 + [ERROR_SCHEMA]
     assert pictures_of(out)[:60] == [f"{seed:03}.png" for seed in range(60)]
+
+
+def test_workers_write_the_same_rows_and_may_be_killed(photos, tmp_path) -> None:
+    (photos / "002-broken.png").touch()
+    run = FolderRun(Folder.of(photos), options={**SHORT, "batch_size": 1})
+    make, setup, notes = FolderWorker.of(run.asked), Setup(threads=1), []
+    places = {
+        "here": InProcess(make, setup),
+        "there": run_kit.Murderous(make, setup, call="describe", survived=2),
+    }
+    for (name, place), size in zip(places.items(), (1, 2), strict=True):
+        with RowFile(tmp_path / name) as file, WorkerPool(place, size, notes.append) as pool:
+            tally = run.into(file, pool)
+        assert (tally.described, list(tally.failed)) == (5, ["002-broken.png"])
+    assert any("was lost (ended by signal SIGKILL)" in note for note in notes)
+    here, there = (rows_of(tmp_path / name) for name in places)
+    assert list(map(timeless, there)) == list(map(timeless, here))
+
+
+def timeless(row: dict) -> dict:
+    return {name: value for name, value in row.items() if name != "seconds"}
 
 
 @pytest.mark.parametrize("lost", [1, 2, 400])
@@ -249,8 +283,9 @@ def test_a_file_name_that_is_no_text(bundled, photos, out) -> None:
 
 
 def test_a_full_disk_stops_the_run_and_spoils_nothing(bundled, photos, out) -> None:
-    job = FolderRun(bundled, Folder.of(photos), options=SHORT)
-    first = len(json.dumps(next(job.rows()), ensure_ascii=False).encode()) + 1
+    run = FolderRun(Folder.of(photos), options=SHORT)
+    rows = run.rows(WorkerPool.alone(FolderWorker(bundled, run.asked)))
+    first = len(json.dumps(next(rows), ensure_ascii=False).encode()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * first + first // 2, hard))
     try:

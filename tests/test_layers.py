@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "seesay"
 LAYERS = [
-    {"errors", "models", "statistics", "toy"},
+    {"errors", "models", "statistics", "storage", "toy"},
     {"engine"},
     {"methods", "grounding", "render"},
     {"vlm", "bundled", "options", "pipeline", "verification", "response", "pictures", "runs"},
@@ -61,7 +61,8 @@ def test_methods_do_not_know_each_other():
         assert own == "__init__" or not imported(path) & others
 
 
-def test_the_toy_package_and_errors_stand_on_nothing():
-    for path in [ROOT / "errors.py", *(ROOT / "toy").rglob("*.py")]:
+@pytest.mark.parametrize("room", ["errors", "storage", "toy"])
+def test_what_stands_on_nothing(room):
+    for path in [ROOT / "errors.py", *(ROOT / room).rglob("*.py")]:
         rooms = {name.split(".")[1] for name in imported(path)}
-        assert rooms <= {"errors", "toy"}, path
+        assert rooms <= {"errors", room}, path

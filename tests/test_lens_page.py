@@ -18,8 +18,9 @@ import families
 from browser import CHROMIUM, Browser
 from seesay.cli import run
 from seesay.models.image_geometry import WHOLE, PatchGrid
-from seesay.render import lens_page, page, wording
+from seesay.render import lens_page, wording
 from seesay.render.lens_page import Crop, Lens, Viewed
+from seesay.storage.files import save
 
 EVIL = "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=1'>\"'&\x1b\x00"
 LAYERS, HEADS = 3, 2
@@ -185,7 +186,7 @@ def test_json_holds_the_numbers() -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 def test_the_page_in_a_browser(tmp_path) -> None:
-    path = page.save(tmp_path / "lens.html", lens_page.render(made(crop(word=EVIL))))
+    path = save(tmp_path / "lens.html", lens_page.render(made(crop(word=EVIL))))
     with Browser() as browser:
         browser.open(path.as_uri())
         box = "document.querySelector('#look-1 .cells').getAttribute('viewBox')"

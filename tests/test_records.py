@@ -70,21 +70,39 @@ def test_no_record_twice_and_none_of_another_job(tmp_path, batch):
     assert run_kit.lines_of(tmp_path) == 1
 
 
-@pytest.mark.parametrize("cut", [1, 5, 40])
+@pytest.mark.parametrize("cut", [2, 5, 40])
 def test_a_half_written_last_line_is_passed_over_and_cut_off(tmp_path, cut):
-    with store_of(tmp_path) as store:
-        job = store.run.plan.jobs[0]
-        store.append(job.id, [Answer("s0", "whole"), Answer("s1", "half")], "What?")
-    path = record_file(tmp_path, job)
-    os.truncate(path, path.stat().st_size - cut)
+    path = cut_by(tmp_path, cut)
     assert list(open_run(tmp_path).answers("plain", "captions")) == ["s0"]
     with store_of(tmp_path) as store:
+        job = store.run.plan.jobs[0]
         assert store.done(job.id) == {"s0"}
         store.append(job.id, [Answer("s1", "again")], "What?")
     assert [a.text for a in open_run(tmp_path).answers("plain", "captions").values()] == [
         "whole",
         "again",
     ]
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_last_line_that_lacks_only_its_end_is_kept(tmp_path):
+    path = cut_by(tmp_path, 1)
+    with store_of(tmp_path) as store:
+        job = store.run.plan.jobs[0]
+        assert store.done(job.id) == {"s0", "s1"}
+        store.append(job.id, [Answer("s2", "more")], "What?")
+    assert list(open_run(tmp_path).answers("plain", "captions")) == ["s0", "s1", "s2"]
+    assert len(path.read_text().splitlines()) == 3
+
+
+def cut_by(folder, count):
+    """Two records, the last of them cut by so many bytes."""
+    with store_of(folder) as store:
+        job = store.run.plan.jobs[0]
+        store.append(job.id, [Answer("s0", "whole"), Answer("s1", "half")], "What?")
+    path = record_file(folder, job)
+    os.truncate(path, path.stat().st_size - count)
+    return path
 
 
 def test_a_line_broken_in_the_middle_is_told_with_its_number(tmp_path):

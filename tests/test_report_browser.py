@@ -16,6 +16,7 @@ from seesay.models.image_geometry import PatchGrid
 from seesay.render import page, wording
 from seesay.render.account import Account, Panel
 from seesay.response import report
+from seesay.storage.files import save
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 
@@ -196,7 +197,7 @@ def test_a_heat_map_lies_on_the_crop_only(browser, tmp_path) -> None:
 def test_a_model_cannot_run_scripts(browser, tmp_path) -> None:
     path = tmp_path / "evil.html"
     html = page.render([evil_panel(EVIL)], title=EVIL, lead=EVIL, protocol={EVIL: EVIL})
-    page.save(path, html)
+    save(path, html)
     browser.open(path.as_uri())
     browser.click(".text a.word")
     assert browser.evaluate("window.pwned") is None

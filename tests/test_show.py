@@ -19,6 +19,7 @@ from seesay.errors import InputError
 from seesay.grounding import Mention
 from seesay.render import page, terminal
 from seesay.render.account import Account, Panel, invented, pieces, totals
+from seesay.storage.files import save, writable
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\" ' & {{ 7*1234 }} \x1b[31m \u202e"
 
@@ -275,10 +276,10 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            page.save(target, "new")
+            save(target, "new")
     assert target.read_text(encoding="utf-8") == "old"
     assert os.listdir(tmp_path) == ["out.html"]
-    page.save(target, "new é")
+    save(target, "new é")
     assert target.read_text(encoding="utf-8") == "new é"
     assert os.listdir(tmp_path) == ["out.html"]
     assert target.stat().st_mode & 0o777 == 0o644
@@ -286,9 +287,9 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
 
 def test_places_that_cannot_be_written(tmp_path) -> None:
     with pytest.raises(InputError, match="it is a folder"):
-        page.writable(tmp_path)
+        writable(tmp_path)
     with pytest.raises(InputError, match="there is no folder"):
-        page.writable(tmp_path / "missing" / "out.html")
+        writable(tmp_path / "missing" / "out.html")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="there is no folder"):
-        page.save(tmp_path / "file" / "out.html", "x")
+        save(tmp_path / "file" / "out.html", "x")

@@ -134,12 +134,13 @@ class Response:
 def report(texts: list[Response], path: str | Path) -> Path:
     """Write several texts about one picture as one page; see `Response.save`."""
     from seesay.render import page
+    from seesay.storage import files
 
     protocol = texts[0].protocol.record()
     if len(texts) > 1:
         protocol["method"] = "; ".join(seen.method for seen in texts)
     title = f"What the model says about {texts[0].protocol.picture}"
-    return page.save(path, page.render([panel_of(texts)], title=title, protocol=protocol))
+    return files.save(path, page.render([panel_of(texts)], title=title, protocol=protocol))
 
 
 def panel_of(texts: list[Response], note: str = "") -> Panel:

@@ -64,11 +64,11 @@ def calibrate(
         from seesay.evaluate import calibrate as measuring
         from seesay.grounding import Vocabulary
         from seesay.grounding.calibration import places
-        from seesay.render import page
+        from seesay.storage import files
     if data is not None and scenes is not None:
         raise InputError("--scenes counts drawn scenes, and --data brings pictures; say one")
     if out is not None:
-        page.writable(out)
+        files.writable(out)
     own = vocabulary_of(words)
     if data is None:
         vocabulary = own or Vocabulary.toy()
@@ -87,7 +87,7 @@ def calibrate(
     target = out or places(vlm.id, None)[0]
     if out is None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        page.writable(target)
+        files.writable(target)
     broken: list[str] = []
 
     def left_out(known: Known, error: InputError) -> None:
@@ -110,7 +110,7 @@ def calibrate(
     if broken:
         say(f"{len(broken)} of {len(pictures)} pictures could not be opened and were left out")
     emit(*_account(found))
-    page.save(target, found.text())
+    files.save(target, found.text())
     say(f"wrote {target}")
 
 

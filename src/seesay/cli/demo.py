@@ -35,9 +35,10 @@ def demo(
     from seesay.render import page, terminal
     from seesay.render.account import totals
     from seesay.response import panel_of
+    from seesay.storage import files
     from seesay.vlm import PROMPT
 
-    page.writable(out)
+    files.writable(out)
     vlm = load(None, None, None, None, False)
     with working("warming up"):  # the first call of anything is slow, and seconds are shown
         vlm.compare(f"toy:{SPLIT}/0", max_new_tokens=2)
@@ -66,7 +67,7 @@ def demo(
         lead=f"{choice} {NO_CLAIM}",
         protocol=protocol,
     )
-    written(page.save(out, html))
+    written(files.save(out, html))
 
 
 def _legend() -> Any:

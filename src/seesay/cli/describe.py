@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seesay.cli import folder, options
+from seesay.cli.options import Engine
 from seesay.cli.output import emit, say, working
 from seesay.cli.result import emit_json, scale, show, written
+from seesay.cli.workers import Placement, setup_of
 from seesay.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def describe(
     out: options.Out = None,
     jsonl: options.Jsonl = False,
     batch_size: options.BatchSize = 8,
+    engine: options.EngineOption = Engine.LOCAL,
+    workers: options.Workers = 1,
+    address: options.Address = None,
+    gpus_per_worker: options.GpusPerWorker = None,
     self_check: options.SelfCheck = False,
     deep: options.Deep = False,
     stream: options.Stream = False,
@@ -55,9 +60,10 @@ def describe(
 
     seesay describe toy:broken/7 --report scene.html
 
-    seesay describe photos/ --out photos.jsonl --batch-size 16
+    seesay describe photos/ --out photos.jsonl --batch-size 16 --workers 4
     """
-    rows = folder.wanted(picture, out, jsonl, as_json, report)
+    placement = Placement(engine, workers, address, gpus_per_worker)
+    rows = folder.wanted(picture, out, jsonl, as_json, report, placement)
     _refuse_stream(stream and (rows or as_json), num_beams if stream else 1)
     opened = None if rows else check([method], report, picture, max_pixels, model)
     asked = {} if prompt is None else {"prompt": prompt}
@@ -65,9 +71,11 @@ def describe(
     how.update(_second_looks(self_check, deep))
     if opened is None:
         how.update(method=method, batch_size=batch_size)
-        loads = partial(load, model, dtype, device, revision, trust_remote_code)
+        setup = setup_of(model, dtype, device, revision, trust_remote_code)
         note = SCENES_ONLY if model is None else None
-        folder.describe_folder(picture, out, loads, note, max_pixels=max_pixels, asked=how)
+        folder.describe_folder(
+            picture, out, placement, setup, note, max_pixels=max_pixels, asked=how
+        )
         return
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with _following("describing", opened, stream) as (followers, shown):
@@ -173,13 +181,13 @@ def check(
     picture."""
     from seesay.methods import parse
     from seesay.pictures import open_picture
-    from seesay.render import page
+    from seesay.storage.files import writable
 
     for method in methods:
         if method is not None:
             parse(method)
     if report is not None:
-        page.writable(report)
+        writable(report)
     opened = open_picture(picture, **({} if max_pixels is None else {"max_pixels": max_pixels}))
     if model is None and opened.present is None:
         say(SCENES_ONLY)
@@ -194,19 +202,7 @@ def load(
     trust_remote_code: bool,
 ) -> VLM:
     with working(f"loading {model or 'the bundled model'}"):
-        import torch
-
-        from seesay.vlm import load as load_vlm
-
-        if model is None:
-            torch.set_num_threads(1)  # threads cost so small a model more than they bring
-        vlm = load_vlm(
-            model,
-            dtype=dtype,
-            device=device,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-        )
+        vlm = setup_of(model, dtype, device, revision, trust_remote_code).load()
     if vlm.remark:
         say(vlm.remark)
     return vlm

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seesay.cli import options
-from seesay.cli.describe import load, vocabulary_of
+from seesay.cli.describe import vocabulary_of
+from seesay.cli.options import Engine
 from seesay.cli.output import emit, say, working
 from seesay.cli.result import written
+from seesay.cli.workers import Placement, greet, setup_of
 from seesay.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +65,10 @@ def diagnose(
         int | None,
         typer.Option(min=1, help="Pictures at once. Default: 32 of the bundled model, else 8."),
     ] = None,
+    engine: options.EngineOption = Engine.LOCAL,
+    workers: options.Workers = 1,
+    address: options.Address = None,
+    gpus_per_worker: options.GpusPerWorker = None,
     dtype: options.Dtype = None,
     device: options.Device = None,
     revision: options.Revision = None,
@@ -79,6 +85,7 @@ def diagnose(
     """
     targets = report or []
     _refuse(targets)
+    placement = Placement(engine, workers, address, gpus_per_worker)
     with working("reading the diagnoses"):
         from seesay.explain import diagnose as measuring
         from seesay.explain.diagnose.described import pictures_of
@@ -98,7 +105,8 @@ def diagnose(
             **({} if prompt is None else {"prompt": prompt}),
         )
     target = out or _place(model, images)
-    vlm = load(model, dtype, device, revision, trust_remote_code)
+    setup = setup_of(model, dtype, device, revision, trust_remote_code)
+    make = measuring.DiagnosisWorker.of(chosen, settings)
     broken = 0
 
     def left_out(picture: str, error: InputError) -> None:
@@ -108,10 +116,12 @@ def diagnose(
             say(f"left out: {error}")
 
     try:
-        with working("measuring", timed=True) as progress:
-            found = measuring.diagnose(
-                vlm, chosen, settings, target, on_step=progress, on_broken=left_out
-            )
+        with placement.pool(make, setup) as pool:
+            greet(pool, model)
+            with working("measuring", timed=True) as progress:
+                found = measuring.diagnose_with(
+                    pool, settings, target, on_step=progress, on_broken=left_out
+                )
     except KeyboardInterrupt:
         say(f"what was measured lies in {target}; the same command goes on from there")
         raise
@@ -122,7 +132,7 @@ def diagnose(
 
 
 def _refuse(targets: list[Path]) -> None:
-    from seesay.render.page import writable
+    from seesay.storage.files import writable
 
     for path in targets:
         if path.suffix.lower() not in KINDS:
@@ -151,7 +161,7 @@ def _write(found: DiagnosisReport, targets: list[Path], title: str) -> None:
     import sys
 
     from seesay.explain.diagnose import markdown, page
-    from seesay.render.page import save
+    from seesay.storage.files import save
 
     command = " ".join(["seesay", *map(shlex.quote, sys.argv[1:])])
     for path in targets:

@@ -5,29 +5,24 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from enum import StrEnum
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seesay.cli import options
+from seesay.cli.options import Engine
 from seesay.cli.output import emit, say, spoken, working
+from seesay.cli.workers import Placement, setup_of
 from seesay.errors import InputError
 
 if TYPE_CHECKING:
     from seesay.evaluate.records import Results
     from seesay.evaluate.runner import Progress
-    from seesay.evaluate.worker import Setup
 
 FIRST_WORD, LATER_WORDS = 5.0, 30.0
 """Seconds until progress is first spoken of where stderr is no terminal, and between its lines."""
-
-
-class Engine(StrEnum):
-    LOCAL = "local"
-    RAY = "ray"
 
 
 def evaluate(
@@ -72,16 +67,10 @@ def evaluate(
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Leave out samples without a readable picture.")
     ] = False,
-    engine: Annotated[Engine, typer.Option(help="Where workers live.")] = Engine.LOCAL,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Copies of the model at work, on a GPU each if there are.")
-    ] = 1,
-    address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster. Default: one on this machine.")
-    ] = None,
-    gpus_per_worker: Annotated[
-        float | None, typer.Option(min=0, help="With --engine ray. Default: 1 if there are any.")
-    ] = None,
+    engine: options.EngineOption = Engine.LOCAL,
+    workers: options.Workers = 1,
+    address: options.Address = None,
+    gpus_per_worker: options.GpusPerWorker = None,
     dtype: options.Dtype = None,
     device: options.Device = None,
     revision: options.Revision = None,
@@ -96,8 +85,7 @@ def evaluate(
     seesay evaluate --model llava-hf/llava-1.5-7b-hf --suite pope --data pope=/data/pope
     --methods "attention-lens, agla + eah" --out runs/a
     """
-    if engine is Engine.LOCAL and (address is not None or gpus_per_worker is not None):
-        raise InputError("--address and --gpus-per-worker are for --engine ray; add it")
+    placement = Placement(engine, workers, address, gpus_per_worker)
     if not sample and temperature != 1.0:
         raise InputError("--temperature is for drawn tokens; add --sample")
     with working("reading the benchmarks"):
@@ -105,7 +93,7 @@ def evaluate(
         from seesay.evaluate.entries import Wanted
         from seesay.evaluate.records import check_folder
         from seesay.evaluate.runner import EvaluationSettings, ask, prepare
-        from seesay.evaluate.worker import Setup
+        from seesay.evaluate.worker import ModelWorker
 
         folder = out or _folder(model, suite, limit)
         check_folder(folder)
@@ -121,15 +109,13 @@ def evaluate(
         settings = EvaluationSettings(suite, where, limit, size, max_new_tokens, seed, skip_missing)
         folders = Path(where) if isinstance(where, str) else where
         chosen = benchmarks_of(suite, data=folders, limit=limit)
-        # Threads cost so small a model as the bundled one more than they bring.
-        threads = 1 if model is None else None
-        setup = Setup(model, dtype, device, revision, trust_remote_code, threads)
-    with _crew(engine, setup, workers, address, gpus_per_worker) as crew:
+        setup = setup_of(model, dtype, device, revision, trust_remote_code)
+    with placement.pool(ModelWorker, setup) as pool:
         with working(f"loading {model or 'the bundled model'}"):
-            prepared = prepare(crew, chosen, wanted, settings, say)
+            prepared = prepare(pool, chosen, wanted, settings, say)
         try:
             with _progress() as report:
-                run = ask(folder, crew, prepared, settings, report)
+                run = ask(folder, pool, prepared, settings, report)
         except KeyboardInterrupt:
             say(f"what was answered lies in {folder}; the same command goes on from there")
             raise
@@ -154,23 +140,6 @@ def _folders(data: list[str] | None) -> str | dict[str, str] | None:
         if not name or not folder:
             raise InputError(f"--data {part!r}: write SUITE=FOLDER, such as pope=/data/pope")
     return {name: folder for name, _, folder in pairs}
-
-
-@contextmanager
-def _crew(
-    engine: Engine, setup: Setup, workers: int, address: str | None, gpus: float | None
-) -> Iterator[Any]:
-    from seesay.runs.worker_pool import InProcess, ProcessBackend, WorkerPool
-
-    place: Any = InProcess(setup) if workers == 1 else ProcessBackend(setup)
-    if engine is Engine.RAY:
-        from seesay.runs.ray_backend import RayBackend
-
-        with working("joining the cluster"):
-            place = RayBackend(setup, address=address, workers=workers, gpus=gpus)
-    # Ray tells of lost workers on stdout, which is for results.
-    with redirect_stdout(sys.stderr), WorkerPool(place, workers, say) as crew:
-        yield crew
 
 
 @contextmanager

@@ -87,9 +87,10 @@ def lens(
     else:
         emit(*_summary(seen))
     if out is not None:
-        from seesay.render import lens_page, page
+        from seesay.render import lens_page
+        from seesay.storage import files
 
-        written(page.save(out, lens_page.render(seen)))
+        written(files.save(out, lens_page.render(seen)))
 
 
 def _range(layers: str | None) -> tuple[int, int] | None:

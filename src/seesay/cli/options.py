@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated
@@ -22,6 +23,11 @@ def _version(value: bool) -> None:
 
         typer.echo(f"seesay {__version__}")
         raise typer.Exit
+
+
+class Engine(StrEnum):
+    LOCAL = "local"
+    RAY = "ray"
 
 
 PictureArgument = Annotated[
@@ -50,6 +56,16 @@ Out = Annotated[
 Jsonl = Annotated[bool, typer.Option("--jsonl", help="For a folder: print the rows.")]
 BatchSize = Annotated[
     int, typer.Option(min=1, help="For a folder: pictures at once. One at a time with --sample.")
+]
+EngineOption = Annotated[Engine, typer.Option("--engine", help="Where workers live.")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Copies of the model at work, on a GPU each if there are.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster. Default: one on this machine.")
+]
+GpusPerWorker = Annotated[
+    float | None, typer.Option(min=0, help="With --engine ray. Default: 1 if there are any.")
 ]
 Model = Annotated[
     str | None,

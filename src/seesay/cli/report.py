@@ -72,20 +72,20 @@ def report(
         emit(*terminal.tables(found))
     else:
         typer.echo(_renderer(printed)(found, title), nl=False)
-    from seesay.render import page
+    from seesay.storage import files
 
     for target, kind in targets.items():
-        page.save(target, _renderer(kind)(found, title))
+        files.save(target, _renderer(kind)(found, title))
         written(target)
     if leaderboard is not None:
-        page.save(leaderboard, markdown.leaderboard(found))
+        files.save(leaderboard, markdown.leaderboard(found))
         written(leaderboard)
 
 
 def _targets(out: list[Path], leaderboard: Path | None) -> dict[Path, str]:
     """The files to write and what goes into each; refused before any work is done."""
     from seesay.errors import InputError
-    from seesay.render.page import writable
+    from seesay.storage.files import writable
 
     for path in [*out, *([leaderboard] if leaderboard else [])]:
         writable(path)

@@ -51,11 +51,12 @@ def show(
     vlm = load(model, dtype, device, revision, trust_remote_code)
     with working(f"tracing {method.strip()}"):
         from seesay.explain.trace import trace
-        from seesay.render import figure, page
+        from seesay.render import figure
+        from seesay.storage import files
 
         traced = trace(vlm, opened, method, max_new_tokens=max_new_tokens, **asked)
         drawing = figure.draw(traced)
-    page.save(target, drawing)
+    files.save(target, drawing)
     emit(figure.caption(traced))
     written(target)
 

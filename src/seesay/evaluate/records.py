@@ -1,10 +1,7 @@
 """Results on disk: `run.json` with the plan, and one file of records a job, only ever added to.
 
-A record is written when its answer is there, a batch with one write, so whatever ends a run leaves
-at most one line half-written: readers pass over it and the next run cuts it off. One process
-writes; workers hand it their answers.
-
-A record: an answer and its prompt as one line of JSON.
+A record is an answer and its prompt as one line of JSON; it is written when its answer is there, a
+batch with one write. One process writes; workers hand it their answers.
 """
 
 from __future__ import annotations
@@ -17,13 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Self
 
 from pydantic import ValidationError
 
-from seesay.errors import InputError, SeesayError
+from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, NamedObject
 from seesay.evaluate.plan import SCHEMA, Entry, Job, Plan
+from seesay.storage import files
+from seesay.storage.journal import Journal, LineFormat, lock
 
 PLAN, RECORDS, LOCK = "run.json", "records", ".lock"
 
@@ -69,7 +68,8 @@ class Results:
         return result
 
     def _stored(self, job: Job) -> list[Answer]:
-        return read_records(record_file(self.folder, job))
+        path = record_file(self.folder, job)
+        return [answer for answer, _ in RECORD.read(path)] if path.is_file() else []
 
 
 class ResultsStore:
@@ -84,15 +84,15 @@ class ResultsStore:
         check_folder(folder)
         with _usable(folder):
             (folder / RECORDS).mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(folder)
+            self._lock = (folder / LOCK).open("ab")
+        lock(self._lock, f"at work in {str(folder)!r}")
         try:
             if (folder / PLAN).is_file():
                 plan = open_run(folder).plan.extended(plan)
             self.run = Results(folder, plan)
             self._jobs = {job.id: job for job in plan.work}
             self._done: dict[str, set[str]] = {}
-            with _usable(folder):
-                _replace(folder / PLAN, plan.model_dump_json(by_alias=True, indent=1) + "\n")
+            files.save(folder / PLAN, plan.model_dump_json(by_alias=True, indent=1) + "\n")
         except BaseException:
             self._lock.close()
             raise
@@ -112,11 +112,12 @@ class ResultsStore:
         """The ids that a job has records of; cuts off a half-written last line."""
         if job_id not in self._done:
             path = record_file(self.run.folder, self._jobs[job_id])
-            found = list(lines(path)) if path.is_file() else []
-            whole = sum(len(text) for text, _ in found)
-            if path.is_file() and whole < path.stat().st_size:
-                os.truncate(path, whole)
-            self._done[job_id] = {answer.id for _, answer in found}
+            found = list(RECORD.read(path)) if path.is_file() else []
+            end = found[-1][1] if found else 0
+            if path.is_file() and end != path.stat().st_size:
+                with Journal(path, RECORD.what, locked=False) as journal:
+                    journal.cut(end)
+            self._done[job_id] = {answer.id for answer, _ in found}
         return frozenset(self._done[job_id])
 
     def append(self, job_id: str, answers: Sequence[Answer], prompt: str) -> None:
@@ -132,16 +133,10 @@ class ResultsStore:
                 raise ValueError(f"{answer.id!r} is recorded already or not in job {job_id}")
             done.add(answer.id)
         path = record_file(self.run.folder, job)
-        data = "".join(line(answer, prompt) for answer in answers).encode()
-        try:
+        with _usable(path.parent):
             path.parent.mkdir(exist_ok=True)
-            with path.open("ab", buffering=0) as file:
-                _write_whole(file, data)
-        except OSError as error:
-            raise SeesayError(
-                f"cannot write {str(path)!r}: {error.strerror or error}; nothing is lost: make "
-                "room and start the same command again, it goes on where it stopped"
-            ) from error
+        with Journal(path, RECORD.what, locked=False) as journal:  # the folder is locked
+            journal.append("".join(line(answer, prompt) for answer in answers).encode())
         self._done[job_id] = done
 
 
@@ -199,28 +194,6 @@ def record_file(folder: Path, job: Job) -> Path:
     return folder / RECORDS / job.benchmark / f"{job.id}.jsonl"
 
 
-def _write_whole(file: IO[bytes], data: bytes) -> None:
-    """Write all of it, or cut the file back to what it was."""
-    start, left = file.seek(0, os.SEEK_END), memoryview(data)
-    try:
-        while left:
-            left = left[file.write(left) :]
-    except OSError:
-        file.truncate(start)
-        raise
-
-
-def _replace(path: Path, text: str) -> None:
-    """The file appears whole or not at all."""
-    draft = path.with_suffix(".part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-
-
 @contextmanager
 def _usable(folder: Path) -> Iterator[None]:
     try:
@@ -230,50 +203,6 @@ def _usable(folder: Path) -> Iterator[None]:
             f"cannot use {str(folder)!r} for results: {error.strerror or error}; choose another "
             "folder for --out"
         ) from error
-
-
-def _locked(folder: Path) -> IO[bytes]:
-    """A lock that goes with the process, however it ends."""
-    with _usable(folder):
-        file = (folder / LOCK).open("ab")
-    try:
-        import fcntl  # not on Windows, where two runs in one folder are not noticed
-    except ImportError:
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise InputError(
-            f"another run is at work in {str(folder)!r}; wait for it, or choose another --out"
-        ) from error
-    return file
-
-
-def read_records(path: Path) -> list[Answer]:
-    """The answers of a file, without a half-written last line; none if there is no file."""
-    return [answer for _, answer in lines(path)] if path.is_file() else []
-
-
-def lines(path: Path) -> Iterator[tuple[bytes, Answer]]:
-    """The whole lines of a file and their answers; a last line that was cut off is passed over.
-
-    Raises:
-        InputError: a broken line before the last.
-    """
-    found = path.read_bytes().splitlines(keepends=True)
-    for number, text in enumerate(found, 1):
-        try:
-            if not text.endswith(b"\n"):
-                raise ValueError("no end of line")
-            yield text, _answer(json.loads(text))
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(found):
-                return
-            raise InputError(
-                f"line {number} of {str(path)!r} is no record ({error}); delete the file, and the "
-                "run will ask its items again"
-            ) from error
 
 
 def line(answer: Answer, prompt: str) -> str:
@@ -303,7 +232,8 @@ def line(answer: Answer, prompt: str) -> str:
     return json.dumps(record, allow_nan=False) + "\n"
 
 
-def _answer(record: dict[str, Any]) -> Answer:
+def _answer(text: bytes) -> Answer:
+    record = json.loads(text)
     return Answer(
         id=record["id"],
         text=record["text"],
@@ -319,6 +249,14 @@ def _answer(record: dict[str, Any]) -> Answer:
         yes=record["yes"],
         error=record["error"],
     )
+
+
+RECORD = LineFormat(
+    "record",
+    _answer,
+    (b'{"id": "',),
+    "delete the file, and the run will ask its items again",
+)
 
 
 def _finite(value: float) -> float | None:

@@ -101,7 +101,7 @@ class Prepared:
 
 
 def prepare(
-    crew: WorkerPool[Any],
+    pool: WorkerPool[Any],
     benchmarks: Sequence[Benchmark],
     wanted: Wanted,
     settings: EvaluationSettings,
@@ -117,7 +117,7 @@ def prepare(
         EngineError, ModelError: a method that cannot run on the model, or no such model.
     """
     samples, skipped = _samples(benchmarks, settings, note)
-    survey = crew.survey(wanted)
+    survey: Capabilities = pool.call("survey", wanted)
     for line in survey.notes:
         note(line)
     return Prepared(_plan(benchmarks, samples, skipped, survey, settings), samples, survey)
@@ -125,7 +125,7 @@ def prepare(
 
 def ask(
     folder: Path,
-    crew: WorkerPool[Any],
+    pool: WorkerPool[Any],
     prepared: Prepared,
     settings: EvaluationSettings,
     report: Callable[[Progress], None],
@@ -150,7 +150,7 @@ def ask(
             left[job.benchmark] += len(ids) - done
         progress = Progress(total, found, dict(left), found)
         report(progress)
-        for task, answers in crew.say(list(_tasks(store, prepared, settings))):
+        for task, answers in pool.map("answer", _tasks(store, prepared, settings)):
             store.append(task.job, answers, task.prompt)
             progress.take(jobs[task.job].entry, task.benchmark, answers)
             report(progress)

@@ -5,35 +5,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from seesay.engine import AnyMethod
 from seesay.engine.state import one_by_one
-from seesay.errors import InputError, SeesayError
+from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Kind, NamedObject, Sample
 from seesay.evaluate.entries import Variant, Wanted, variants
 from seesay.models.compat import versions
 from seesay.pictures import Opened, open_picture
 from seesay.response import Response
-from seesay.vlm import VLM, load
+from seesay.runs.setup import Setup
 
 MOST_DRAWN = 2048
 """Drawn scenes that are kept, since every entry asks about the same ones; files are opened anew."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How a worker loads its model: see `vlm.load`. `threads` for torch; None leaves its choice."""
-
-    model: str | None = None
-    dtype: str | None = None
-    device: str | None = None
-    revision: str | None = None
-    trust_remote_code: bool = False
-    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +65,10 @@ class Task:
     def prompt(self) -> str:
         return self.samples[0].prompt
 
+    @property
+    def description(self) -> str:
+        return f"{self.benchmark} under {self.method}"
+
 
 class ModelWorker:
     """A loaded model that answers tasks.
@@ -86,15 +78,7 @@ class ModelWorker:
     """
 
     def __init__(self, setup: Setup) -> None:
-        if setup.threads is not None:
-            torch.set_num_threads(setup.threads)
-        self._vlm: VLM = load(
-            setup.model,
-            dtype=setup.dtype,
-            device=setup.device,
-            revision=setup.revision,
-            trust_remote_code=setup.trust_remote_code,
-        )
+        self._vlm = setup.load()
         self._drawn: dict[str, Opened] = {}
 
     def survey(self, wanted: Wanted) -> Capabilities:
@@ -111,7 +95,7 @@ class ModelWorker:
         }
         return Capabilities(facts, found, tuple(notes))
 
-    def say(self, task: Task) -> list[Answer]:
+    def answer(self, task: Task) -> list[Answer]:
         """The answers that are wanted of a batch.
 
         Raises:
@@ -155,25 +139,6 @@ class ModelWorker:
         return self._drawn[picture]
 
 
-class RemoteWorker:
-    """A speaker at the far end of a call: it loads at the first call, and what goes wrong is
-    returned, so that it arrives as it was raised."""
-
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._speaker: ModelWorker | None = None
-
-    def call(self, name: str, argument: Any) -> Any:
-        """What the speaker's method gave, or the exception that it raised."""
-        try:
-            self._speaker = self._speaker or ModelWorker(self._setup)
-            return getattr(self._speaker, name)(argument)
-        except SeesayError as error:
-            return error
-        except Exception as error:  # noqa: BLE001  # it belongs to the process that asked
-            return RuntimeError(f"{type(error).__name__} in a worker: {error}")
-
-
 def _answer(id_: str, seen: Response, kind: Kind) -> Answer:
     mentions = seen.mentions if kind == "caption" else ()
     return Answer(
@@ -191,11 +156,3 @@ def _seed(task: Task) -> int:
     """Of a batch's draw: one for all entries, and another for each batch."""
     content = f"{task.seed} {task.benchmark} {task.samples[0].id}"
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:7])
-
-
-def on_device(setup: Setup, rank: int) -> Setup:
-    """The setup of the worker number `rank`: GPUs go round where no single one is named."""
-    count = torch.cuda.device_count()
-    if count < 2 or setup.device not in (None, "cuda"):
-        return setup
-    return replace(setup, device=f"cuda:{rank % count}")

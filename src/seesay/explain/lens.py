@@ -1,10 +1,11 @@
 """The lens: where a model looked and what it made of it, just before it wrote one word.
 
 from seesay.explain.lens import lens
-from seesay.render import lens_page, page
+from seesay.render import lens_page
+from seesay.storage import files
 
 seen = lens(seesay.load(), "toy:broken/9", word="horse")
-page.save("horse.html", lens_page.render(seen))
+files.save("horse.html", lens_page.render(seen))
 
 Which word of a text a lens looks at.
 

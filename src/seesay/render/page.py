@@ -8,19 +8,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seesay.errors import InputError
 from seesay.grounding import Mention
 from seesay.grounding.removed import Removed
 from seesay.render import wording
@@ -75,38 +71,6 @@ def render(
             truth_known=any(panel.present is not None for panel in panels),
         )
     )
-
-
-def save(path: str | Path, html: str) -> Path:
-    """Write `html` to `path`: the whole page or nothing, also when interrupted.
-
-    Raises:
-        InputError: the folder is missing or cannot be written to.
-    """
-    target = writable(path)
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(html)
-        Path(draft).chmod(0o644)  # mkstemp's 0600 is for secrets
-        Path(draft).replace(target)
-    except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-    finally:
-        Path(draft).unlink(missing_ok=True)
-    return target
-
-
-def writable(path: str | Path) -> Path:
-    """`path` if a file can be written there; InputError if not. To be asked before long work."""
-    target = Path(path).expanduser()
-    if target.is_dir():
-        raise InputError(f"cannot write {str(path)!r}: it is a folder; name a file in it")
-    if not target.parent.is_dir():
-        raise InputError(f"cannot write {str(path)!r}: there is no folder {str(target.parent)!r}")
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"cannot write {str(path)!r}: no permission in {str(target.parent)!r}")
-    return target
 
 
 @lru_cache

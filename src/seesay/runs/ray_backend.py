@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seesay.errors import InputError, SeesayError
-from seesay.evaluate.worker import RemoteWorker, Setup
-from seesay.runs.worker_pool import LostWorkerError
+from seesay.runs.setup import Setup
+from seesay.runs.worker_pool import LostWorkerError, Make, RemoteWorker
 
 PATIENCE = 10.0
 """Seconds in which somebody must answer at a cluster's address."""
@@ -44,7 +44,13 @@ class RayBackend:
     """
 
     def __init__(
-        self, setup: Setup, *, address: str | None, workers: int, gpus: float | None = None
+        self,
+        make: Make,
+        setup: Setup,
+        *,
+        address: str | None,
+        workers: int,
+        gpus: float | None = None,
     ) -> None:
         # Ray warns that it will stop hiding GPUs from workers that ask for none; we ask for ours.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -69,11 +75,11 @@ class RayBackend:
             )
         # Ray shows a worker its own GPUs only, as the first ones.
         setup = replace(setup, device="cuda") if gpus else setup
-        self._setup, self._gpus = setup, gpus
+        self._make, self._setup, self._gpus = make, setup, gpus
 
     def hire(self, rank: int) -> RayWorker:
         kind = self._ray.remote(num_gpus=self._gpus, num_cpus=1, max_restarts=0)(RemoteWorker)
-        return RayWorker(kind.remote(self._setup))
+        return RayWorker(kind.remote(self._make, self._setup))
 
     def send(self, worker: RayWorker, call: str, argument: Any) -> None:
         worker.call = worker.actor.call.remote(call, argument)

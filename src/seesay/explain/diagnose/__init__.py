@@ -8,7 +8,7 @@ methods (`asking`), and concludes with figures, numbers and claims (`content`), 
 from __future__ import annotations
 
 from seesay.explain.diagnose.protocol import DiagnosisSettings
-from seesay.explain.diagnose.run import REGISTRY, diagnose, parse
+from seesay.explain.diagnose.run import REGISTRY, DiagnosisWorker, diagnose, diagnose_with, parse
 from seesay.explain.diagnose.types import Claim, Diagnosis, DiagnosisReport, Finding, FindingPart
 
 __all__ = [
@@ -17,8 +17,10 @@ __all__ = [
     "Diagnosis",
     "DiagnosisReport",
     "DiagnosisSettings",
+    "DiagnosisWorker",
     "Finding",
     "FindingPart",
     "diagnose",
+    "diagnose_with",
     "parse",
 ]

@@ -1,20 +1,19 @@
 """The measurements of a diagnosis on disk: a line of JSON a picture and stage, only ever added to.
 
-The first line says how they are made. Whatever ends a run leaves at most one line half-written; the
-next run cuts it off and goes on behind it.
+The first line says how they are made.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from seesay.errors import InputError, SeesayError
-from seesay.render import page
+from seesay.errors import InputError
+from seesay.storage.journal import Journal, LineFormat
 
 SCHEMA = "seesay.diagnosis/1"
 
@@ -32,20 +31,15 @@ class MeasurementFile:
     """
 
     def __init__(self, path: str | Path, protocol: Mapping[str, Any]) -> None:
-        self.path = page.writable(path)
         self._found: dict[str, dict[str, Any]] = {}
+        self._journal = Journal(path, MEASUREMENT.what)
         try:
-            self._file = self.path.open("ab", buffering=0)
-        except OSError as error:
-            raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-        try:
-            self._lock()
             end = self._read(protocol)
-            self._file.truncate(end)
+            self._journal.cut(end)
             if not end:
-                self._write({"schema": SCHEMA, **protocol})
+                self._journal.append(_line({"schema": SCHEMA, **protocol}))
         except BaseException:
-            self._file.close()
+            self._journal.close()
             raise
 
     def __enter__(self) -> Self:
@@ -57,86 +51,69 @@ class MeasurementFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._journal.close()
 
     def stage(self, name: str) -> Mapping[str, Any]:
         """Picture → what was measured in a stage."""
         return self._found.get(name, {})
 
-    def append(self, stage: str, picture: str, found: Any) -> None:
-        """Write down what was measured of a picture; a number that is not finite becomes null.
+    def append(self, found: Iterable[tuple[str, str, Any]]) -> None:
+        """Write down (stage, picture, what was measured); a number that is not finite becomes null.
 
         Raises:
-            SeesayError: it cannot be written, as on a full disk; the lines before it are intact.
+            SeesayError: they cannot be written, as on a full disk; the lines before are intact.
         """
-        plain = finite(found)
-        self._write({"stage": stage, "picture": picture, "found": plain})
-        self._found.setdefault(stage, {})[picture] = plain
-
-    def _write(self, record: Mapping[str, Any]) -> None:
-        # ASCII, so that whatever a token says the line stays one line for every reader.
-        rest = memoryview(json.dumps(record, allow_nan=False).encode() + b"\n")
-        end = self.path.stat().st_size
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            self._file.truncate(end)
-            raise SeesayError(
-                f"cannot write {self.path}: {error.strerror or error}; the lines before are "
-                "intact: make room and start the same command again"
-            ) from error
+        plain = [(stage, picture, finite(value)) for stage, picture, value in found]
+        named = [dict(zip(_NAMES, one, strict=True)) for one in plain]
+        self._journal.append(b"".join(map(_line, named)))
+        for stage, picture, value in plain:
+            self._found.setdefault(stage, {})[picture] = value
 
     def _read(self, protocol: Mapping[str, Any]) -> int:
         """Take in what is there; returns where its whole lines end, in bytes."""
-        lines = self.path.read_bytes().splitlines(keepends=True)
-        end = 0
-        for number, line in enumerate(lines, 1):
-            try:
-                if not line.endswith(b"\n"):
-                    raise ValueError("no end of line")
-                record = json.loads(line)
-                if number == 1:
-                    self._require(record, protocol)
-                else:
-                    found = self._found.setdefault(record["stage"], {})
-                    found[record["picture"]] = record["found"]
-            except (ValueError, KeyError, TypeError) as error:
-                if isinstance(error, InputError):
-                    raise
-                if number == len(lines) and (number > 1 or line.startswith(b'{"schema": "seesay')):
-                    break
-                raise InputError(
-                    f"line {number} of {self.path} is no measurement ({error}); name another file "
-                    "with --out, or delete this one"
-                ) from error
-            end += len(line)
-        return end
+        last = 0
+        for record, end in MEASUREMENT.read(self._journal.path):
+            if not last or "schema" in record:
+                self._require(record, protocol)
+            else:
+                self._found.setdefault(record["stage"], {})[record["picture"]] = record["found"]
+            last = end
+        return last
 
-    def _require(self, first: Any, protocol: Mapping[str, Any]) -> None:
-        if not isinstance(first, dict) or first.get("schema") != SCHEMA:
+    def _require(self, first: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
+        if first.get("schema") != SCHEMA:
             raise InputError(
-                f"{self.path} holds something else than measurements of this version; name "
-                "another file with --out"
+                f"{self._journal.path} holds something else than measurements of this version; "
+                "name another file with --out"
             )
         for name, value in protocol.items():
             if first.get(name) != value:
                 raise InputError(
-                    f"{self.path} was measured with {name} {first.get(name)!r}, and this run has "
-                    f"{value!r}; name another file with --out, or delete this one"
+                    f"{self._journal.path} was measured with {name} {first.get(name)!r}, and this "
+                    f"run has {value!r}; name another file with --out, or delete this one"
                 )
 
-    def _lock(self) -> None:
-        try:
-            import fcntl  # not on Windows, where two runs in one file are not noticed
-        except ImportError:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"another run is writing {self.path}; wait for it, or name another file with --out"
-            ) from error
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    # ASCII, so that whatever a token says the line stays one line for every reader.
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
+
+
+def _parsed(line: bytes) -> Mapping[str, Any]:
+    """The first line, or a measurement."""
+    record = json.loads(line)
+    if "schema" not in record:
+        return {name: record[name] for name in _NAMES}
+    return dict(record)
+
+
+_NAMES = ("stage", "picture", "found")
+MEASUREMENT = LineFormat(
+    "measurement",
+    _parsed,
+    (b'{"schema": "seesay', b'{"stage": "'),
+    "name another file with --out, or delete this one",
+)
 
 
 def finite(value: Any) -> Any:

@@ -2,14 +2,15 @@
 
 A diagnosis from its beginning to its end: describe, read, ask again, conclude.
 
-Each batch of pictures goes through the stages that are not measured yet; what a stage found of a
-batch is written down before the next one begins, so a run that ends early goes on from there.
+Workers measure a batch of pictures in one stage at a time, and what it found is written down when
+it comes; so a run that ends early goes on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,10 @@ from seesay.explain.diagnose.types import (
     NamedWord,
 )
 from seesay.explain.diagnose.vision import Vision
+from seesay.grounding import Vocabulary
 from seesay.pictures import Opened, open_picture
+from seesay.runs.setup import Setup
+from seesay.runs.worker_pool import Make, WorkerPool
 from seesay.vlm import VLM
 
 _ALL: tuple[type[Diagnosis], ...] = (Vision, Heads, Decay, Sinks, Sparsity, Strength)
@@ -80,10 +84,23 @@ def diagnose(
     on_step: OnStep = lambda done, total: None,
     on_broken: OnBroken | None = None,
 ) -> DiagnosisReport:
-    """Measure what is not measured yet, and conclude.
+    """Measure what is not measured yet, and conclude; arguments and errors as `diagnose_with`."""
+    pool = WorkerPool.alone(DiagnosisWorker(vlm, diagnoses, settings))
+    return diagnose_with(pool, settings, out, on_step=on_step, on_broken=on_broken)
+
+
+def diagnose_with(
+    pool: WorkerPool[Any],
+    settings: DiagnosisSettings,
+    out: str | Path,
+    *,
+    on_step: OnStep = lambda done, total: None,
+    on_broken: OnBroken | None = None,
+) -> DiagnosisReport:
+    """Measure with workers that `DiagnosisWorker.of` makes for these settings.
 
     Args:
-        out: the file of measurements; see `store.Store`.
+        out: the file of measurements; see `measurements.MeasurementFile`.
         on_step: called with (steps done, of how many); a step is a picture in a stage.
         on_broken: called with a picture that cannot be opened, and why; it is left out. Without it
             the first one ends the work.
@@ -91,180 +108,164 @@ def diagnose(
     Raises:
         InputError: pictures or a file that cannot be used.
         ModelError, EngineError: a model that a diagnosis cannot read.
+        SeesayError: the file cannot be written, or workers are lost again and again.
     """
-    shown = pictures_of(settings.images, settings.count, settings.vocabulary or vlm.vocabulary)
-    with MeasurementFile(out, protocol(vlm, settings)) as store:
-        measuring = _Measuring(vlm, diagnoses, settings, store, shown, on_step, on_broken)
+    facts: Facts = pool.call("facts")
+    shown = pictures_of(settings.images, settings.count, settings.vocabulary or facts.vocabulary)
+    with MeasurementFile(out, facts.protocol) as file:
+        measuring = _Measuring(pool, facts, settings, file, shown, on_step, on_broken)
         measuring.run()
-        evidence = measuring.evidence()
-    if not evidence.told:
+        measured = measuring.measured()
+    if not measured.texts:
         raise InputError(f"none of the pictures of {settings.images!r} could be opened")
-    words = [word for one in evidence.told for word in one.words]
-    known = any(one.present is not None for one in evidence.told)
-    return DiagnosisReport(
-        model=vlm.id,
-        images=named(settings.images),
-        pictures=len(evidence.told),
-        words=len(words),
-        invented=sum(bool(word.invented) for word in words) if known else None,
-        findings=tuple(one.conclude(evidence) for one in diagnoses),
-        remarks=remarks(vlm, settings, evidence),
-        protocol=full_protocol(vlm, settings, evidence),
-    )
+    report: DiagnosisReport = pool.call("conclude", measured)
+    return report
 
 
-class _Measuring:
-    """The stages of all batches."""
+@dataclass(frozen=True)
+class Facts:
+    """What a run must know of the model.
+
+    Attributes:
+        protocol: what all measurements have in common.
+        vocabulary: the model's.
+        labels: by diagnosis, of the methods under which pictures are described anew.
+    """
+
+    protocol: Mapping[str, Any]
+    vocabulary: Vocabulary
+    labels: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some pictures in one stage, or in those of several diagnoses that share a reading.
+
+    Attributes:
+        texts: what was said about each picture, where it is read.
+    """
+
+    shown: Sequence[DiagnosedImage]
+    stages: Sequence[str]
+    texts: Sequence[DescribedImage] = ()
+
+    @property
+    def description(self) -> str:
+        return f"{', '.join(self.stages)} of {', '.join(one.id for one in self.shown)}"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What was measured of a chunk: (stage, picture, found), and pictures that cannot be opened."""
+
+    found: Sequence[tuple[str, str, Any]]
+    broken: Sequence[tuple[str, InputError]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that was measured, for the conclusions.
+
+    Attributes:
+        shown: the pictures that have a text, and `texts` those; `notes` and `asked` as `Evidence`.
+    """
+
+    shown: Sequence[DiagnosedImage]
+    texts: Sequence[DescribedImage]
+    notes: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    asked: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
+
+
+class DiagnosisWorker:
+    """A model that measures chunks of pictures."""
 
     def __init__(
-        self,
-        vlm: VLM,
-        diagnoses: Sequence[Diagnosis],
-        settings: DiagnosisSettings,
-        store: MeasurementFile,
-        shown: Sequence[DiagnosedImage],
-        on_step: OnStep,
-        on_broken: OnBroken | None,
+        self, vlm: VLM, diagnoses: Sequence[Diagnosis], settings: DiagnosisSettings
     ) -> None:
         self.vlm, self.diagnoses, self.settings = vlm, diagnoses, settings
-        self.store, self.shown = store, shown
-        self.on_step, self.on_broken = on_step, on_broken
         self.methods = {one.name: one.methods(vlm.view) for one in diagnoses}
-        self.first = {one.id for one in shown[: settings.asked]}
-        self.broken: set[str] = set()
-        self.total = sum(self._steps(one) for one in shown)
 
-    def run(self) -> None:
-        self._report()
-        size = self.settings.batch_size
-        for start in range(0, len(self.shown), size):
-            chunk = [one for one in self.shown[start : start + size] if not self._complete(one)]
-            pairs = [pair for pair in map(self._open, chunk) if pair is not None]
-            if pairs:
-                self._text(pairs)
-                self._read(pairs)
-                self._ask(pairs)
+    @classmethod
+    def of(cls, diagnoses: Sequence[Diagnosis], settings: DiagnosisSettings) -> Make:
+        """Makes workers."""
+        return partial(_made, diagnoses, settings)
 
-    def evidence(self) -> Evidence:
-        chosen = [one for one in self.shown if one.id in self.store.stage(TEXT)]
-        return Evidence(
-            self.vlm.view,
-            [self._told(one.id) for one in chosen],
-            {one.name: self.store.stage(one.name) for one in self.diagnoses},
-            {one.name: self._answers(one.name) for one in self.diagnoses},
-            self._reopen,
+    def remark(self, _: None) -> str:
+        """What a user of the model should know."""
+        return self.vlm.remark
+
+    def facts(self, _: None) -> Facts:
+        labels = {name: list(methods) for name, methods in self.methods.items()}
+        return Facts(protocol(self.vlm, self.settings), self.vlm.vocabulary, labels)
+
+    def measure(self, chunk: Chunk) -> Notes:
+        """What the chunk's stages find of its pictures.
+
+        Raises:
+            ModelError, EngineError: a model that a diagnosis cannot read.
+        """
+        there, broken = [], []
+        for one in chunk.shown:
+            try:
+                there.append((one, open_picture(one.picture)))
+            except InputError as error:
+                broken.append((one.id, error))
+        if not there:
+            return Notes((), broken)
+        shown, opened = [one for one, _ in there], [picture for _, picture in there]
+        if chunk.stages == (TEXT,):
+            said = described.describe(self.vlm, shown, opened, **self._how())
+            return Notes([(TEXT, one.picture, asdict(one)) for one in said], broken)
+        if chunk.texts:
+            texts = {one.picture: one for one in chunk.texts}
+            found = self._read(chunk.stages, [texts[one.id] for one in shown], opened)
+            return Notes(list(found), broken)
+        stage = chunk.stages[0]
+        name, _, label = stage.removeprefix(ASKED).partition(":")
+        method = self.methods[name][label]
+        counts = described.count(self.vlm, shown, opened, method, **self._how())
+        pairs = zip(shown, counts, strict=True)
+        return Notes([(stage, one.id, count) for one, count in pairs], broken)
+
+    def conclude(self, measured: Measured) -> DiagnosisReport:
+        """What follows from all measurements."""
+        pictures = {one.id: one.picture for one in measured.shown}
+
+        def reopen(one: DescribedImage) -> Batch:
+            return self._batch([one], [open_picture(pictures[one.picture])])
+
+        evidence = Evidence(self.vlm.view, measured.texts, measured.notes, measured.asked, reopen)
+        words = [word for one in evidence.told for word in one.words]
+        known = any(one.present is not None for one in evidence.told)
+        return DiagnosisReport(
+            model=self.vlm.id,
+            images=named(self.settings.images),
+            pictures=len(evidence.told),
+            words=len(words),
+            invented=sum(bool(word.invented) for word in words) if known else None,
+            findings=tuple(one.conclude(evidence) for one in self.diagnoses),
+            remarks=remarks(self.vlm, self.settings, evidence),
+            protocol=full_protocol(self.vlm, self.settings, evidence),
         )
 
-    # ---- stages ----------------------------------------------------------------------------
+    def _read(
+        self, names: Sequence[str], texts: Sequence[DescribedImage], opened: Sequence[Opened]
+    ) -> Iterator[tuple[str, str, Any]]:
+        """What the takers of all these diagnoses note in one reading."""
+        batch = self._batch(texts, opened)
+        takers = {one.name: list(one.takers(batch)) for one in self.diagnoses if one.name in names}
+        together = [taker for own in takers.values() for taker in own]
+        if together:
+            read(batch, together, self.vlm.processor)
+        for name, own in takers.items():
+            rows = [taker.results() for taker in own]
+            for k, text in enumerate(texts):
+                found = {key: value for row in rows for key, value in row[k].items()}
+                yield name, text.picture, found
 
-    def _text(self, pairs: Sequence[tuple[DiagnosedImage, Opened]]) -> None:
-        left = self._lacking(TEXT, pairs)
-        if not left:
-            return
-        for one in described.describe(self.vlm, *_split(left), **self._how()):
-            self.store.append(TEXT, one.picture, asdict(one))
-        self._report()
-
-    def _read(self, pairs: Sequence[tuple[DiagnosedImage, Opened]]) -> None:
-        """All takers that want the same pictures share one reading."""
-        wanted: dict[tuple[str, ...], list[Diagnosis]] = {}
-        for one in self.diagnoses:
-            lacking = tuple(shown.id for shown, _ in self._lacking(one.name, pairs))
-            if lacking:
-                wanted.setdefault(lacking, []).append(one)
-        for ids, diagnoses in wanted.items():
-            batch = self._batch([pair for pair in pairs if pair[0].id in ids])
-            takers = {one.name: list(one.takers(batch)) for one in diagnoses}
-            together = [taker for own in takers.values() for taker in own]
-            if together:
-                read(batch, together, self.vlm.processor)
-            for name, own in takers.items():
-                rows = [taker.results() for taker in own]
-                for k, told in enumerate(batch.told):
-                    found = {key: value for row in rows for key, value in row[k].items()}
-                    self.store.append(name, told.picture, found)
-            self._report()
-
-    def _ask(self, pairs: Sequence[tuple[DiagnosedImage, Opened]]) -> None:
-        wanted = [pair for pair in pairs if self._asks(pair[0])]
-        for diagnosis, methods in self.methods.items():
-            for label, method in methods.items():
-                stage = f"{ASKED}{diagnosis}:{label}"
-                left = self._lacking(stage, wanted)
-                if not left:
-                    continue
-                counts = described.count(self.vlm, *_split(left), method, **self._how())
-                for (shown, _), count in zip(left, counts, strict=True):
-                    self.store.append(stage, shown.id, count)
-                self._report()
-
-    # ---- what is there and what is not -----------------------------------------------------
-
-    def _stages(self, shown: DiagnosedImage) -> Iterator[str]:
-        yield TEXT
-        yield from (one.name for one in self.diagnoses)
-        if self._asks(shown):
-            for name, methods in self.methods.items():
-                yield from (f"{ASKED}{name}:{label}" for label in methods)
-
-    def _asks(self, shown: DiagnosedImage) -> bool:
-        return shown.id in self.first and shown.objects is not None
-
-    def _steps(self, shown: DiagnosedImage) -> int:
-        return sum(1 for _ in self._stages(shown))
-
-    def _complete(self, shown: DiagnosedImage) -> bool:
-        return all(shown.id in self.store.stage(stage) for stage in self._stages(shown))
-
-    def _lacking(
-        self, stage: str, pairs: Sequence[tuple[DiagnosedImage, Opened]]
-    ) -> list[tuple[DiagnosedImage, Opened]]:
-        found = self.store.stage(stage)
-        return [pair for pair in pairs if pair[0].id not in found]
-
-    def _report(self) -> None:
-        done = sum(
-            self._steps(one)
-            if one.id in self.broken
-            else sum(one.id in self.store.stage(stage) for stage in self._stages(one))
-            for one in self.shown
-        )
-        self.on_step(done, self.total)
-
-    def _answers(self, name: str) -> dict[str, dict[str, Any]]:
-        """Picture → label → counts, of the pictures that have all."""
-        stages = {label: self.store.stage(f"{ASKED}{name}:{label}") for label in self.methods[name]}
-        first, *others = list(stages.values()) or [{}]
-        return {
-            picture: {label: found[picture] for label, found in stages.items()}
-            for picture in first
-            if all(picture in other for other in others)
-        }
-
-    def _open(self, shown: DiagnosedImage) -> tuple[DiagnosedImage, Opened] | None:
-        try:
-            return shown, open_picture(shown.picture)
-        except InputError as error:
-            if self.on_broken is None:
-                raise
-            self.broken.add(shown.id)
-            self.on_broken(shown.id, error)
-            return None
-
-    def _batch(self, pairs: Sequence[tuple[DiagnosedImage, Opened]]) -> Batch:
-        told = [self._told(shown.id) for shown, _ in pairs]
-        images = [opened.image for _, opened in pairs]
-        return Batch.of(self.vlm, told, images, self.settings.prompt)
-
-    def _reopen(self, told: DescribedImage) -> Batch:
-        shown = next(one for one in self.shown if one.id == told.picture)
-        image = open_picture(shown.picture).image
-        return Batch.of(self.vlm, [told], [image], self.settings.prompt)
-
-    def _told(self, picture: str) -> DescribedImage:
-        found = self.store.stage(TEXT)[picture]
-        words = tuple(NamedWord(**word) for word in found["words"])
-        return DescribedImage(found["picture"], tuple(found["ids"]), words, found["present"])
+    def _batch(self, texts: Sequence[DescribedImage], opened: Sequence[Opened]) -> Batch:
+        images = [one.image for one in opened]
+        return Batch.of(self.vlm, texts, images, self.settings.prompt)
 
     def _how(self) -> dict[str, Any]:
         settings = self.settings
@@ -275,7 +276,120 @@ class _Measuring:
         }
 
 
-def _split(
-    pairs: Sequence[tuple[DiagnosedImage, Opened]],
-) -> tuple[list[DiagnosedImage], list[Opened]]:
-    return [shown for shown, _ in pairs], [opened for _, opened in pairs]
+def _made(
+    diagnoses: Sequence[Diagnosis], settings: DiagnosisSettings, setup: Setup
+) -> DiagnosisWorker:
+    return DiagnosisWorker(setup.load(), diagnoses, settings)
+
+
+class _Measuring:
+    """What is measured and what is not, and the chunks that are left."""
+
+    def __init__(
+        self,
+        pool: WorkerPool[Any],
+        facts: Facts,
+        settings: DiagnosisSettings,
+        file: MeasurementFile,
+        shown: Sequence[DiagnosedImage],
+        on_step: OnStep,
+        on_broken: OnBroken | None,
+    ) -> None:
+        self.pool, self.labels, self.file, self.shown = pool, facts.labels, file, shown
+        self.on_step, self.on_broken = on_step, on_broken
+        self.first = {one.id for one in shown[: settings.asked]}
+        size = settings.batch_size
+        self.batches = [shown[k : k + size] for k in range(0, len(shown), size)]
+        self.broken: set[str] = set()
+        self.total = sum(self._steps(one) for one in shown)
+
+    def run(self) -> None:
+        """The texts of all pictures; then whatever is to be found of pictures that have one."""
+        self._report()
+        self._measure(self._describing())
+        self._measure(chunk for batch in self.batches for chunk in self._reading(batch))
+
+    def measured(self) -> Measured:
+        texts = self.file.stage(TEXT)
+        shown = [one for one in self.shown if one.id in texts]
+        return Measured(
+            shown,
+            [self._text(one.id) for one in shown],
+            {name: self.file.stage(name) for name in self.labels},
+            {name: self._answers(name) for name in self.labels},
+        )
+
+    def _measure(self, chunks: Iterable[Chunk]) -> None:
+        for _, notes in self.pool.map("measure", chunks):
+            for name, error in notes.broken:
+                if self.on_broken is None:
+                    raise error
+                if name not in self.broken:
+                    self.broken.add(name)
+                    self.on_broken(name, error)
+            self.file.append(notes.found)
+            self._report()
+
+    def _describing(self) -> Iterator[Chunk]:
+        for batch in self.batches:
+            if left := self._lacking(TEXT, batch):
+                yield Chunk(left, (TEXT,))
+
+    def _reading(self, batch: Sequence[DiagnosedImage]) -> Iterator[Chunk]:
+        """Readings, which diagnoses that lack the same pictures share, and questions."""
+        batch = [one for one in batch if one.id not in self.broken]
+        wanted: dict[tuple[str, ...], list[str]] = {}
+        by_id = {one.id: one for one in batch}
+        for name in self.labels:
+            if lacking := tuple(one.id for one in self._lacking(name, batch)):
+                wanted.setdefault(lacking, []).append(name)
+        for ids, names in wanted.items():
+            yield Chunk([by_id[id_] for id_ in ids], names, [self._text(id_) for id_ in ids])
+        asked = [one for one in batch if self._asks(one)]
+        for name, labels in self.labels.items():
+            for stage in (f"{ASKED}{name}:{label}" for label in labels):
+                if left := self._lacking(stage, asked):
+                    yield Chunk(left, (stage,))
+
+    # ---- what is there and what is not -----------------------------------------------------
+
+    def _stages(self, shown: DiagnosedImage) -> Iterator[str]:
+        yield TEXT
+        yield from self.labels
+        if self._asks(shown):
+            for name, labels in self.labels.items():
+                yield from (f"{ASKED}{name}:{label}" for label in labels)
+
+    def _asks(self, shown: DiagnosedImage) -> bool:
+        return shown.id in self.first and shown.objects is not None
+
+    def _steps(self, shown: DiagnosedImage) -> int:
+        return sum(1 for _ in self._stages(shown))
+
+    def _lacking(self, stage: str, shown: Sequence[DiagnosedImage]) -> list[DiagnosedImage]:
+        found = self.file.stage(stage)
+        return [one for one in shown if one.id not in found]
+
+    def _report(self) -> None:
+        done = sum(
+            self._steps(one)
+            if one.id in self.broken
+            else sum(one.id in self.file.stage(stage) for stage in self._stages(one))
+            for one in self.shown
+        )
+        self.on_step(done, self.total)
+
+    def _answers(self, name: str) -> dict[str, dict[str, Any]]:
+        """Picture → label → counts, of the pictures that have all."""
+        stages = {label: self.file.stage(f"{ASKED}{name}:{label}") for label in self.labels[name]}
+        first, *others = list(stages.values()) or [{}]
+        return {
+            picture: {label: found[picture] for label, found in stages.items()}
+            for picture in first
+            if all(picture in other for other in others)
+        }
+
+    def _text(self, picture: str) -> DescribedImage:
+        found = self.file.stage(TEXT)[picture]
+        words = tuple(NamedWord(**word) for word in found["words"])
+        return DescribedImage(found["picture"], tuple(found["ids"]), words, found["present"])

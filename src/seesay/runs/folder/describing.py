@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -16,6 +17,8 @@ from seesay.options import GenerationOptions, Options
 from seesay.pictures import Opened, open_picture
 from seesay.runs.folder.listing import Folder, Stamp
 from seesay.runs.folder.rows import ERROR_SCHEMA, LEFT_OPEN, Row, RowFile
+from seesay.runs.setup import Setup
+from seesay.runs.worker_pool import WorkerPool
 from seesay.vlm import PROMPT, VLM
 
 OnProgress = Callable[[int, int], None]  # (pictures done, of how many)
@@ -65,28 +68,38 @@ def describe_folder(
         EngineError, ModelError: a method or way of decoding that the model cannot carry.
         SeesayError: the file cannot be written, as on a full disk.
     """
-    job = FolderRun(vlm, Folder.of(folder), prompt, options, max_pixels)
+    run = FolderRun(Folder.of(folder), prompt, options, max_pixels)
+    pool = WorkerPool.alone(FolderWorker(vlm, run.asked))
     with RowFile(out) as file:
-        file.check(job.folder)
-        return job.into(file, on_progress)
+        file.check(run.folder)
+        return run.into(file, pool, on_progress)
 
 
 @dataclass(frozen=True)
 class FolderRun:
-    """A run over a folder: which model, which pictures, asked how. Fields as `describe_folder`."""
+    """A run over a folder: which pictures, asked how. Fields as `describe_folder`.
 
-    vlm: VLM
+    Its pool has workers that `FolderWorker.of(run.asked)` makes.
+    """
+
     folder: Folder
     prompt: str = PROMPT
     options: Options = field(default_factory=Options)
     max_pixels: int = MAX_PIXELS
 
-    def into(self, file: RowFile, on_progress: OnProgress | None = None) -> Tally:
+    @property
+    def asked(self) -> Asked:
+        """What workers need to know of it."""
+        return Asked(self.folder.root, self.prompt, self.options, self.max_pixels)
+
+    def into(
+        self, file: RowFile, pool: WorkerPool[Any], on_progress: OnProgress | None = None
+    ) -> Tally:
         """Append the rows that a file lacks."""
-        file.require(self.protocol())
+        file.require(pool.call("protocol"))
         file.begin()
         described, failed = 0, {}
-        for row in self.rows(file.done, on_progress):
+        for row in self.rows(pool, file.done, on_progress):
             file.append(row)
             if row["schema"] == ERROR_SCHEMA:
                 failed[row["picture"]] = row["error"]
@@ -94,55 +107,100 @@ class FolderRun:
                 described += 1
         return Tally(described, len(file.done), failed)
 
-    def protocol(self) -> dict[str, Any]:
+    def rows(
+        self,
+        pool: WorkerPool[Any],
+        done: Collection[str] = (),
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[Row]:
+        """The rows of all pictures but those `done`: described ones in the folder's order, then
+        errors. A worker has no more pictures than a batch holds in memory at once."""
+        left = [name for name in self.folder.pictures if name not in done]
+        total = len(self.folder.pictures)
+        now, failed = total - len(left), []
+        if on_progress is not None:
+            on_progress(now, total)
+        options = self.asked.checked
+        alone = options.decoding["do_sample"] or one_by_one(options.method)
+        size = 1 if alone else options.batch_size
+        batches = [Batch(tuple(left[k : k + size])) for k in range(0, len(left), size)]
+        for batch, rows in pool.map("describe", batches, ordered=True):
+            for row in rows:
+                if row["schema"] == ERROR_SCHEMA:
+                    failed.append(row)
+                else:
+                    yield row
+            now += len(batch.names)
+            if on_progress is not None:
+                on_progress(now, total)
+        yield from failed
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked about the pictures of a folder. Fields as `FolderRun`."""
+
+    root: Path
+    prompt: str
+    options: Options
+    max_pixels: int
+
+    @property
+    def checked(self) -> GenerationOptions:
+        return GenerationOptions.of(self.prompt, **self.options)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures that are described together, by their paths in the folder."""
+
+    names: tuple[str, ...]
+
+    @property
+    def description(self) -> str:
+        return ", ".join(self.names)
+
+
+class FolderWorker:
+    """A model that describes batches of a folder's pictures."""
+
+    def __init__(self, vlm: VLM, asked: Asked) -> None:
+        self.vlm, self.asked = vlm, asked
+
+    @classmethod
+    def of(cls, asked: Asked) -> Callable[[Setup], FolderWorker]:
+        """Makes workers."""
+        return partial(_made, asked)
+
+    def remark(self, _: None) -> str:
+        """What a user of the model should know."""
+        return self.vlm.remark
+
+    def protocol(self, _: None) -> dict[str, Any]:
         """What the protocol of every row will say.
 
         One token about a drawn scene is asked for. So what no picture could be described with is
         refused here, once, and what fails later is the picture's own.
         """
-        probe: Options = {**self.options, "max_new_tokens": 1, "on_token": None}
-        seen = self.vlm.describe(toy.scene("kept", 0).image, prompt=self.prompt, **probe)
-        said = seen.protocol.model_copy(update={"decoding": self._asked.decoding}).record()
+        asked = self.asked
+        probe: Options = {**asked.options, "max_new_tokens": 1, "on_token": None}
+        seen = self.vlm.describe(toy.scene("kept", 0).image, prompt=asked.prompt, **probe)
+        said = seen.protocol.model_copy(update={"decoding": asked.checked.decoding}).record()
         return {name: value for name, value in said.items() if name not in LEFT_OPEN}
 
-    def rows(
-        self, done: Collection[str] = (), on_progress: OnProgress | None = None
-    ) -> Iterator[Row]:
-        """The rows of all pictures but those `done`: described ones in the folder's order, then
-        errors. No more pictures than a batch holds are in memory at once."""
-        left = [name for name in self.folder.pictures if name not in done]
-        total = len(self.folder.pictures)
-        asked, failed = self._asked, []
-        alone = asked.decoding["do_sample"] or one_by_one(asked.method)
-        size = 1 if alone else asked.batch_size
-        for first in range(0, len(left), size):
-            if on_progress is not None:
-                on_progress(total - len(left) + first, total)
-            for row in self._batch(left[first : first + size]):
-                if row["schema"] == ERROR_SCHEMA:
-                    failed.append(row)
-                else:
-                    yield row
-        if on_progress is not None:
-            on_progress(total, total)
-        yield from failed
-
-    @property
-    def _asked(self) -> GenerationOptions:
-        return GenerationOptions.of(self.prompt, **self.options)
-
-    def _batch(self, names: Sequence[str]) -> Iterator[Row]:
-        opened = []
-        for name in names:
+    def describe(self, batch: Batch) -> list[Row]:
+        """The rows of a batch."""
+        opened, failed = [], []
+        for name in batch.names:
             try:
                 opened.append(self._open(name))
             except Exception as error:  # noqa: BLE001  whatever a file holds, the others go on
-                yield _error(name, error)
-        yield from self._described(opened)
+                failed.append(_error(name, error))
+        return [*failed, *self._described(opened)]
 
     def _open(self, name: str) -> _Picture:
-        path = self.folder.root / name
-        picture = open_picture(path, max_pixels=self.max_pixels)
+        path = self.asked.root / name
+        picture = open_picture(path, max_pixels=self.asked.max_pixels)
         # The protocol is text; a file name need not be.
         text = os.fsencode(name).decode("utf-8", "backslashreplace")
         return _Picture(name, replace(picture, name=text), Stamp.of(path))
@@ -152,9 +210,10 @@ class FolderRun:
         did not fit into memory fits."""
         if not batch:
             return
-        options: Options = {**self.options, "batch_size": len(batch)}
+        options: Options = {**self.asked.options, "batch_size": len(batch)}
+        pictures = [one.opened for one in batch]
         try:
-            texts = self.vlm.describe([one.opened for one in batch], prompt=self.prompt, **options)
+            texts = self.vlm.describe(pictures, prompt=self.asked.prompt, **options)
         except Exception as error:  # noqa: BLE001  `protocol` has shown that the run itself works
             if len(batch) == 1:
                 yield _error(batch[0].name, error)
@@ -168,6 +227,10 @@ class FolderRun:
         half = len(batch) // 2
         yield from self._described(batch[:half])
         yield from self._described(batch[half:])
+
+
+def _made(asked: Asked, setup: Setup) -> FolderWorker:
+    return FolderWorker(setup.load(), asked)
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
-from seesay.errors import InputError, SeesayError
-from seesay.render import page
+from seesay.errors import InputError
 from seesay.response import SCHEMA
 from seesay.runs.folder.listing import Folder, Stamp
+from seesay.storage.journal import Journal, LineFormat
 
 Row = Mapping[str, Any]
 
 ERROR_SCHEMA = "seesay.error/1"
+EARLIER_SCHEMA = "seesay.seen/1"  # the same rows under an earlier name
 LEFT_OPEN = frozenset({"picture", "picture_sha256", "device", "versions"})
 """What of a protocol may differ between rows of one run."""
-
-_BEGINNING = b'{"schema": "seesay.'  # of every row: tells a half row from somebody's notes
 
 
 def encoded(row: Row) -> bytes:
@@ -30,11 +28,10 @@ def encoded(row: Row) -> bytes:
 
 
 class RowFile:
-    """The rows of one run over a folder.
+    """The rows of one run over a folder; use it as a context manager.
 
     Opening reads what is there and changes nothing; `begin` cuts off the end that will be done
-    again; `append` writes. While it is open no other run can open it (where the system has
-    `flock`).
+    again; `append` writes.
 
     Attributes:
         done: picture → stamp of its file, for the rows that are complete.
@@ -45,21 +42,14 @@ class RowFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = page.writable(path)
         self.done: dict[str, Stamp] = {}
         self._protocols: list[dict[str, Any]] = []
-        self._made = not self.path.exists()
-        if not self._made and not self.path.is_file():
-            raise InputError(f"{path} is no ordinary file; name one, or use --jsonl for a pipe")
+        self._journal = Journal(path, ROW.what)
+        self.path, self._end = self._journal.path, 0
         try:
-            self._file = self.path.open("ab", buffering=0)
-        except OSError as error:
-            raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-        try:
-            _lock(self._file, self.path)
-            self._end, self._unfinished = self._read()
+            self._read()
         except BaseException:
-            self._file.close()
+            self._journal.close()
             raise
 
     def __enter__(self) -> Self:
@@ -71,9 +61,7 @@ class RowFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._made and not self.path.stat().st_size:
-            self.path.unlink()  # a run that was refused leaves nothing behind
-        self._file.close()
+        self._journal.close()
 
     def check(self, folder: Folder) -> None:
         """Whether the rows are of this folder's pictures as they are now.
@@ -116,52 +104,24 @@ class RowFile:
 
     def begin(self) -> None:
         """Cut off what is to be done again: errors, and a last line that is not whole."""
-        with _explained(self.path):
-            self._file.truncate(self._end)
-            if self._unfinished:  # only its line end is missing
-                self._write(b"\n")
+        self._journal.cut(self._end)
 
     def append(self, row: Row) -> None:
-        """Write a row; it is in the system's hands when this returns, whole.
+        """Write a row.
 
         Raises:
             SeesayError: it cannot be written, as on a full disk; the rows before it are intact.
         """
-        with _explained(self.path):
-            self._write(encoded(row))
+        self._journal.append(encoded(row))
 
-    def _write(self, line: bytes) -> None:
-        rest = memoryview(line)
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except BaseException:
-            with suppress(OSError):  # if this fails too, the next run cuts the half row off
-                self._file.truncate(self._end)
-            raise
-        self._end += len(line)
-
-    def _read(self) -> tuple[int, bool]:
-        """Where the done rows end, in bytes, and whether only a line end is missing there."""
-        end, failed, unfinished = 0, False, False
-        with self.path.open("rb") as file:
-            head = file.read(len(_BEGINNING))
-            if not _begins(head):
-                raise InputError(
-                    f"{self.path} holds something else than rows of seesay; name another --out"
-                )
-            file.seek(0)
-            for number, line in enumerate(file, 1):
-                row = _parsed(line, f"line {number} of {self.path}")
-                if row is None:
-                    break
-                if row["schema"] == ERROR_SCHEMA:
-                    failed = True
-                    continue
+    def _read(self) -> None:
+        failed = False
+        for number, (row, end) in enumerate(ROW.read(self.path), 1):
+            if row["schema"] == ERROR_SCHEMA:
+                failed = True
+            else:
                 self._keep(row, number, failed)
-                end += len(line)
-                unfinished = not line.endswith(b"\n")
-        return end, unfinished
+                self._end = end
 
     def _keep(self, row: Row, number: int, failed: bool) -> None:
         name = row["picture"]
@@ -177,29 +137,25 @@ class RowFile:
             self._protocols.append(protocol)
 
 
-def _parsed(line: bytes, where: str) -> Row | None:
-    """A row, or None for one that was only half written."""
-    try:
-        row = json.loads(line)
-        if row["schema"] == ERROR_SCHEMA:
-            return {"schema": ERROR_SCHEMA}
-        if row["schema"] == SCHEMA:
-            kept = {name: row[name] for name in ("schema", "picture", "protocol")}
-            if isinstance(row["picture"], str) and isinstance(row["protocol"], dict):
-                return {**kept, "file": Stamp.model_validate(row["file"])}
-        reason = "is no row of a folder"
-    except (ValueError, TypeError, LookupError, RecursionError):  # ValidationError is a ValueError
-        if not line.endswith(b"\n") and _begins(line):
-            return None
-        reason = "is no row"
-    raise InputError(f"{where} {reason} that this version writes; name another --out")
+def _parsed(line: bytes) -> Row:
+    """What is kept of a row."""
+    row = json.loads(line)
+    if row["schema"] == ERROR_SCHEMA:
+        return {"schema": ERROR_SCHEMA}
+    if row["schema"] not in (SCHEMA, EARLIER_SCHEMA):
+        raise ValueError(f"schema {row['schema']!r}")
+    if not isinstance(row["picture"], str) or not isinstance(row["protocol"], dict):
+        raise TypeError("picture or protocol is of another type")
+    kept = {name: row[name] for name in ("schema", "picture", "protocol")}
+    return {**kept, "file": Stamp.model_validate(row["file"])}
 
 
-def _begins(line: bytes) -> bool:
-    """Whether a line could be the beginning of a row. A machine that lost power may have left
-    zeros in place of what was not yet on its disk."""
-    line = line.rstrip(b"\0")[: len(_BEGINNING)]
-    return _BEGINNING.startswith(line)
+ROW = LineFormat(
+    "row",
+    _parsed,
+    (b'{"schema": "seesay.',),
+    "it may hold something else than rows of seesay: name another --out",
+)
 
 
 def _still(stamp: Stamp, folder: Folder, name: str) -> bool:
@@ -212,29 +168,3 @@ def _still(stamp: Stamp, folder: Folder, name: str) -> bool:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"another run is writing {path}; wait for it, or name another --out"
-        ) from error
-    except OSError:  # a file system without locks
-        return
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SeesayError(
-            f"cannot write {path}: {error.strerror or error}; the rows before are intact: make "
-            "room and run the same command again"
-        ) from error
