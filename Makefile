@@ -28,7 +28,7 @@ demo: $(READY)
 	@$(BIN)/seesay demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-versions: $(READY)
 	$(BIN)/python .ci/versions.py --out docs/versions.md

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from paths import EARLIER
 from seesay.cli import run
 from seesay.evaluate.records import open_run
 from seesay.explain.diagnose.measurements import MeasurementFile
@@ -15,8 +16,6 @@ from seesay.grounding import Calibration
 from seesay.runs.folder.listing import Folder
 from seesay.runs.folder.rows import RowFile
 from seesay.toy import MODEL_DIR
-
-EARLIER = Path(__file__).parent / "fixtures" / "earlier"
 
 
 @pytest.fixture

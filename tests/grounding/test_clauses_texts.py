@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-from pathlib import Path
 
 import pytest
 
+from paths import DATA
 from seesay.grounding.clauses import Left, leave_out, sentences
 from seesay.grounding.vocabulary import Vocabulary, Word
 from seesay.toy import scene
 from seesay.toy.captions import caption, well_formed, well_formed_parts
 
-DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TOY, COCO = Vocabulary.toy(), Vocabulary.coco()
 
 

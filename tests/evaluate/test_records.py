@@ -12,6 +12,7 @@ import sys
 import pytest
 
 import run_kit
+from paths import TESTS
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.benchmark import Answer, NamedObject
 from seesay.evaluate.plan import batches, split
@@ -184,7 +185,7 @@ def test_the_lock_goes_with_a_killed_process(tmp_path):
     code += "from seesay.evaluate.records import ResultsStore as Store\n"
     code += "store = Store(pathlib.Path(sys.argv[1]), run_kit.plan())\n"
     code += "os.kill(os.getpid(), signal.SIGKILL)"
-    here = os.path.dirname(__file__)
+    here = str(TESTS / "support")
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path), here], check=False)
     assert ended.returncode == -9
     with store_of(tmp_path) as store:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
+from paths import ROOT
 from seesay import load
 from seesay.grounding.scores import DOUBTFUL_HIGH
 
-PAGE = (Path(__file__).parents[1] / "docs" / "json.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 
 
 def documented(section: str) -> dict[str, list[str]]:

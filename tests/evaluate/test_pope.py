@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from paths import DATA, GOLDEN
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Sample
 from seesay.evaluate.benchmarks.pope import SAMPLINGS, Pope
 from seesay.evaluate.benchmarks.yes_no import PARSERS
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "pope_cases.json").read_text())
-DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data")) / "pope"
+GOLDEN = json.loads((GOLDEN / "pope_cases.json").read_text())
+DATA = DATA / "pope"
 FIGURES = ("accuracy", "precision", "recall", "f1", "yes_ratio")
 NAMES = {"f1": "F1", "yes_ratio": "yes-ratio"}
 

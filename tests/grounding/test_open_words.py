@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from pathlib import Path
 
 import pytest
 
+from paths import DATA
 from seesay.errors import InputError
 from seesay.grounding.vocabulary import Vocabulary
 from seesay.grounding.vocabulary.open_nouns import _tagger, is_thing
-
-DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
 import oracles
-from families import CACHE
+from families import CACHE, one_by_one
 from seesay.engine import parse
 from seesay.errors import EngineError
 from seesay.methods import VASparse
-from test_session import one_by_one
 
 STEPS = 11
 GREEDY = {"max_new_tokens": STEPS, "min_new_tokens": STEPS, "do_sample": False}

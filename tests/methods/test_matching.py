@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from transformers import (
 import families
 import oracles
 from families import CACHE
+from paths import GOLDEN
 from seesay.engine import parse
 from seesay.engine.state import Prompt
 from seesay.errors import EngineError, MethodError, ModelError
@@ -33,7 +33,6 @@ from seesay.methods.agla.matching import keep_mask, relevance_map, smoothed
 from seesay.methods.originals import painted_black, question
 from seesay.models.view import ModelView
 
-GOLDEN = Path(__file__).parent / "golden"
 FAMILY = pytest.mark.parametrize("name", families.FAMILIES)
 RECORD = {"return_dict_in_generate": True, "output_logits": True, "do_sample": False}
 TEXTS = ["what is in the picture ?", "how many people are in this and that image ?", "a dog"]

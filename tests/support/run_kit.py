@@ -10,9 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seesay.evaluate.benchmark import Answer, Benchmark, Sample
+from seesay.evaluate.entries import Wanted
 from seesay.evaluate.plan import Entry, Plan, jobs_of, planned
 from seesay.evaluate.records import open_run
-from seesay.runs.worker_pool import ProcessBackend
+from seesay.evaluate.runner import EvaluationSettings, ask, prepare
+from seesay.evaluate.worker import ModelWorker
+from seesay.runs.setup import Setup
+from seesay.runs.worker_pool import InProcess, ProcessBackend, WorkerPool
 from seesay.statistics.metrics import Metric, Score, ratio
 
 GREEDY = {"num_beams": 1, "do_sample": False, "generation": {}}
@@ -130,3 +134,18 @@ class Murderous(ProcessBackend):
 
 def _timeless(answer: Answer) -> Answer:
     return replace(answer, seconds=0.0)
+
+
+SETUP = Setup(threads=1)
+BOTH = (Captions(), Questions())
+
+
+def run(folder, methods="plain", *, place=None, size=1, benchmarks=BOTH, notes=None, **more):
+    notes = [] if notes is None else notes
+    reports = []
+    wanted = more.pop("wanted", None) or Wanted.of(methods, controls=more.pop("controls", False))
+    settings = EvaluationSettings("made for tests", **{"batch_size": 4, **more})
+    with WorkerPool(place or InProcess(ModelWorker, SETUP), size, notes.append) as crew:
+        prepared = prepare(crew, benchmarks, wanted, settings, notes.append)
+        ask(folder, crew, prepared, settings, lambda p: reports.append((p.done, p.total)))
+    return reports

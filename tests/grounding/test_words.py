@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
+from paths import DATA
 from seesay.errors import InputError
 from seesay.grounding.vocabulary import Vocabulary, pluralized
 
 COCO = Vocabulary.coco()
-DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TABLE = DATA / "coco" / "synonyms.txt"
 CAPTIONS = DATA / "pope" / "captions_llava.json"
 

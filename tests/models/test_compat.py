@@ -7,21 +7,20 @@ import math
 import tomllib
 import warnings
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 import torch
 
 from families import CACHE
+from paths import ROOT
+from seeing import calibration, logistic
 from seesay.engine import Stack, parse
 from seesay.engine.readout import Readout
 from seesay.errors import EngineError, InputError, UntestedVersionWarning
 from seesay.grounding.risk import weigh
 from seesay.grounding.vocabulary import Word
 from seesay.models import compat
-from test_calibration import calibration, logistic
 
-ROOT = Path(__file__).parents[1]
 GREEDY = {"max_new_tokens": 3, "do_sample": False}
 PARTS = ["plain", "attention-lens(alpha=0.6, layers=(0, 3))", "agla", "vasparse(every=1)"]
 

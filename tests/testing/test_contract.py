@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import runpy
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import torch
 
+from paths import ROOT
 from seesay.engine import Method, parse
 from seesay.engine.method import MODES
 from seesay.methods import REGISTRY
@@ -122,7 +122,7 @@ def test_a_broken_method_is_found(models, members, reason):
 
 
 def test_the_example_of_a_method_keeps_the_contract(models):
-    path = Path(__file__).parents[1] / "examples" / "your_method.py"
+    path = ROOT / "examples" / "your_method.py"
     assert len(path.read_text().splitlines()) < 60
     members = runpy.run_path(str(path))
     try:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from paths import DATA
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Sample
 from seesay.evaluate.benchmarks.captions import finished, split_sentences
 from seesay.evaluate.benchmarks.chair import Chair
 from seesay.evaluate.benchmarks.files import read_json
 
-DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CAPTIONS = DATA / "pope" / "captions_llava.json"
 NAMES = {7: "COCO_val2014_000000000007.jpg", 9: "COCO_val2014_000000000009.jpg"}
 

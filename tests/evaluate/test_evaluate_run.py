@@ -9,32 +9,19 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 import run_kit
+from paths import TESTS
+from run_kit import SETUP, run
 from seesay.errors import EngineError, InputError, SeesayError
 from seesay.evaluate.entries import Wanted
 from seesay.evaluate.records import open_run
-from seesay.evaluate.runner import EvaluationSettings, Progress, ask, prepare
+from seesay.evaluate.runner import Progress
 from seesay.evaluate.worker import ModelWorker
 from seesay.runs.setup import Setup
-from seesay.runs.worker_pool import MOST_LOSSES, InProcess, ProcessBackend, WorkerPool
-
-SETUP = Setup(threads=1)
-BOTH = (run_kit.Captions(), run_kit.Questions())
-
-
-def run(folder, methods="plain", *, place=None, size=1, benchmarks=BOTH, notes=None, **more):
-    notes = [] if notes is None else notes
-    reports = []
-    wanted = more.pop("wanted", None) or Wanted.of(methods, controls=more.pop("controls", False))
-    settings = EvaluationSettings("made for tests", **{"batch_size": 4, **more})
-    with WorkerPool(place or InProcess(ModelWorker, SETUP), size, notes.append) as crew:
-        prepared = prepare(crew, benchmarks, wanted, settings, notes.append)
-        ask(folder, crew, prepared, settings, lambda p: reports.append((p.done, p.total)))
-    return reports
+from seesay.runs.worker_pool import MOST_LOSSES, ProcessBackend
 
 
 def test_a_run_records_everything_once(tmp_path):
@@ -100,9 +87,9 @@ def test_what_was_cut_off_is_asked_again_and_comes_out_the_same(tmp_path):
 KILLED = """
 import pathlib, sys
 sys.path.insert(0, sys.argv[2])
-import test_evaluate_run as tests
+import run_kit
 if __name__ == "__main__":
-    tests.run(pathlib.Path(sys.argv[1]), "agla", benchmarks=[tests.run_kit.Captions(scenes=24)])
+    run_kit.run(pathlib.Path(sys.argv[1]), "agla", benchmarks=[run_kit.Captions(scenes=24)])
 """
 
 
@@ -110,7 +97,7 @@ def test_a_killed_run_goes_on_and_comes_out_the_same(tmp_path):
     many = [run_kit.Captions(scenes=24)]
     run(tmp_path / "whole", "agla", benchmarks=many)
     killed = tmp_path / "killed"
-    call = [sys.executable, "-c", KILLED, str(killed), str(Path(__file__).parent)]
+    call = [sys.executable, "-c", KILLED, str(killed), str(TESTS / "support")]
     with subprocess.Popen(call) as process:
         until = time.monotonic() + 120
         while run_kit.lines_of(killed) < 8:

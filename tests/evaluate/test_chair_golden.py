@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
+from paths import DATA, GOLDEN
 from seesay.evaluate.benchmark import Answer, Sample
 from seesay.evaluate.benchmarks.chair import Chair
 from seesay.evaluate.benchmarks.chair_read import READERS
 from seesay.evaluate.benchmarks.chair_words import NODES, PATTERN, WORDS
 
-GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "chair_cases.json").read_text())
 FORMS = json.loads((GOLDEN / "chair_singularize_forms.json").read_text())["forms"]
-DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SYNONYMS = DATA / "coco" / "synonyms.txt"
 
 
 @pytest.mark.parametrize("scorer", ["pattern", "nltk"])
-@pytest.mark.parametrize("case", CASES["cases"], ids=lambda case: case["image_id"])
-def test_objects_of_each_caption(scorer, case):
-    expected = case[scorer]
-    found = READERS[scorer](case["caption"])
-    assert [m.word for m in found] == expected["words"]
-    assert [m.object for m in found] == expected["node_words"]
-    assert [m.place for m in found] == expected["idxs"]
-    invented = [[m.word, m.object] for m in found if m.object not in case["gt_objects"]]
-    assert invented == expected["hallucinated"]
+def test_objects_of_each_caption(scorer):
+    wrong = {}
+    for case in CASES["cases"]:
+        found = READERS[scorer](case["caption"])
+        said = {
+            "words": [m.word for m in found],
+            "node_words": [m.object for m in found],
+            "idxs": [m.place for m in found],
+            "hallucinated": [
+                [m.word, m.object] for m in found if m.object not in case["gt_objects"]
+            ],
+        }
+        off = {name: value for name, value in said.items() if value != case[scorer][name]}
+        wrong |= {case["image_id"]: off} if off else {}
+    assert CASES["cases"]
+    assert not wrong
 
 
 @pytest.mark.parametrize(("scorer", "scale"), [("pattern", 100), ("nltk", 1)])
@@ -47,11 +51,16 @@ def test_figures_over_all_captions(scorer, scale):
         assert figure == pytest.approx(scale * expected[key], abs=1e-9)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_singulars_of_the_vocabulary(form):
-    published, ours = FORMS[form], PATTERN.get(form, form)
+def test_singulars_of_the_vocabulary():
+    both = {form: (PATTERN.get(form, form), published) for form, published in FORMS.items()}
     # Forms that no rule looks at may stay as they are.
-    assert ours == published or not {ours, published} & WORDS
+    wrong = {
+        form: (ours, published)
+        for form, (ours, published) in both.items()
+        if ours != published and {ours, published} & WORDS
+    }
+    assert len(both) > 1600
+    assert not wrong
 
 
 @pytest.mark.skipif(not SYNONYMS.is_file(), reason="no shared data")

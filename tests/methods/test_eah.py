@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from golden_cases import load, run_of, sdpa
 from torch import nn
 
 import families
 import oracles
+from families import one_by_one
 from seesay.engine import parse
 from seesay.engine.attention import Call, LayerPlan, attend
 from seesay.errors import EngineError, MethodError
@@ -15,8 +17,6 @@ from seesay.methods import AGLA, EAH, AttentionLens, FarSight
 from seesay.methods.eah import column_density, densest_head
 from seesay.models.view import ModelView
 from seesay.testing import check_method
-from test_golden import load, run_of, sdpa
-from test_session import one_by_one
 
 GREEDY = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False}
 # At this threshold the tiny models have sinks, in other numbers in other heads.

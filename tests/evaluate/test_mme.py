@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from paths import GOLDEN
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer
 from seesay.evaluate.benchmarks.mme import CATEGORIES, Mme, read_answer
 
-CASES = json.loads((Path(__file__).parent / "golden" / "pope_cases.json").read_text())["cases"]
+CASES = json.loads((GOLDEN / "pope_cases.json").read_text())["cases"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: repr(case["answer"]))

@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
+from golden_cases import load
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import families
 import oracles
-from families import CACHE
+from families import CACHE, one_by_one
 from seesay.engine import parse
 from seesay.engine.contrastive import plausible
 from seesay.engine.kv_cache import CompactedLayer
@@ -28,8 +29,6 @@ from seesay.methods.vasparse.scores import published_contrast
 from seesay.methods.vasparse.selection import peak_score
 from seesay.models.view import ModelView
 from seesay.testing import check_method
-from test_golden import load
-from test_session import one_by_one
 
 STEPS = 7
 GREEDY = {"max_new_tokens": STEPS, "min_new_tokens": STEPS, "do_sample": False}

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 import families
+from paths import ROOT
 from seesay.errors import InputError, MethodError, ModelError
 from seesay.integrations.dialogues import Answering, Decoding, Turn
 from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
 SHORT = Decoding(max_new_tokens=10)
-PYPROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def vlm_of(family) -> VLM:
@@ -143,6 +144,6 @@ def test_entry_points_name_what_is_there() -> None:
     assert {"inspect", "lmms"} <= set(extras)
     for group in ("inspect_ai", "lmms_eval.models"):
         module, _, name = groups[group]["seesay"].partition(":")
-        file = Path(__file__).parents[1] / "src" / Path(*module.split("."))
+        file = ROOT / "src" / Path(*module.split("."))
         source = file.with_suffix(".py").read_text(encoding="utf-8")
         assert not name or f"def {name}(" in source

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
 import run_kit
+from paths import TESTS
+from run_kit import SETUP, run
 from seesay import toy
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.records import open_run
@@ -18,7 +19,6 @@ from seesay.runs.folder import Folder, FolderRun, FolderWorker
 from seesay.runs.ray_backend import RayBackend
 from seesay.runs.setup import Setup
 from seesay.runs.worker_pool import InProcess, WorkerPool
-from test_evaluate_run import SETUP, run
 
 
 def test_without_ray_the_remedy_is_told(monkeypatch):
@@ -30,7 +30,7 @@ def test_without_ray_the_remedy_is_told(monkeypatch):
 @pytest.fixture(scope="module")
 def ray():
     ray = pytest.importorskip("ray")
-    here = str(Path(__file__).parent)
+    here = str(TESTS / "support")
     os.environ["PYTHONPATH"] = os.pathsep.join([here, *sys.path])  # for the workers
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield ray

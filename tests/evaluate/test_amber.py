@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
+from paths import DATA, GOLDEN
 from seesay.errors import InputError
 from seesay.evaluate.benchmark import Answer, Sample
 from seesay.evaluate.benchmarks.amber import AmberGenerative, VocabularyNouns
 from seesay.evaluate.benchmarks.amber_yes_no import AmberDiscriminative
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "amber_cases.json").read_text())
-DATA = Path(os.environ.get("SEESAY_DATA", Path(__file__).parents[2] / "shared" / "data")) / "amber"
+GOLDEN = json.loads((GOLDEN / "amber_cases.json").read_text())
+DATA = DATA / "amber"
 real = pytest.mark.skipif(not DATA.is_dir(), reason="no shared data")
 
 # Published counter → our column; published denominators begin with 0.001.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from golden_cases import load, run_of, sdpa
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -17,33 +15,9 @@ from seesay.engine.attention import Call, LayerPlan, attend, original_kernel, sw
 from seesay.engine.contrastive import folded
 from seesay.engine.method import Stack
 from seesay.engine.readout import Readout
-from seesay.engine.state import GenerationState, ImageColumns
+from seesay.engine.state import GenerationState
 from seesay.methods import AGLA, AttentionLens, FarSight
 from seesay.methods.farsight import sink_logits
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-def load(name: str):
-    with safe_open(GOLDEN / f"{name}.safetensors", "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        metadata = file.metadata()
-    return tensors, json.loads(metadata["params"]) if "params" in metadata else metadata
-
-
-def run_of(batch: int, columns: int, image: range, prompt: int) -> GenerationState:
-    mask = torch.zeros(batch, columns, dtype=torch.bool)
-    mask[:, image.start : image.stop] = True
-    span = ImageColumns.of(mask)
-    return GenerationState(None, span, prompt, image=span, rows=batch, seen=columns)
-
-
-def sdpa(module, query, key, value, mask, scaling=None, **kwargs):
-    causal = mask is None and query.shape[2] > 1
-    out = nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, scale=scaling, is_causal=causal
-    )
-    return out.transpose(1, 2).contiguous(), None
 
 
 @pytest.mark.parametrize("case", [0, 1, 2, 4, 5, 7])
