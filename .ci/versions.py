@@ -102,7 +102,7 @@ def tried(name: str, core: bool) -> Outcome:
     with (HOMES / f"{name}.log").open("w", encoding="utf-8") as log:
         subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
     versions = versions_of(python)
-    newer = asked(python, "from seesay.models.compat import *; import seesay.models.compat as c; "
+    newer = asked(python, "import seesay.models.compat as c; "
                   "print(*(n for n in c.TESTED if c.untested(n)))").split()  # fmt: skip
     if not report.is_file():
         print((HOMES / f"{name}.log").read_text(encoding="utf-8")[-3000:])

@@ -14,7 +14,7 @@ from seesay.evaluate.benchmark import Answer, Benchmark, Sample
 from seesay.evaluate.entries import Wanted
 from seesay.evaluate.plan import Plan, batches, jobs_of, planned
 from seesay.evaluate.records import Results, ResultsStore, open_run
-from seesay.evaluate.worker import Capabilities, Task
+from seesay.evaluate.worker import AskedBatch, Capabilities
 from seesay.runs.worker_pool import WorkerPool
 
 
@@ -218,7 +218,9 @@ def _plan(
     )
 
 
-def _tasks(store: ResultsStore, prepared: Prepared, settings: EvaluationSettings) -> Iterator[Task]:
+def _tasks(
+    store: ResultsStore, prepared: Prepared, settings: EvaluationSettings
+) -> Iterator[AskedBatch]:
     """Every batch of which an answer is missing, in the plan's order."""
     plan, samples = prepared.plan, prepared.samples
     methods = {variant.entry.label: variant for variant in prepared.survey.variants}
@@ -229,7 +231,7 @@ def _tasks(store: ResultsStore, prepared: Prepared, settings: EvaluationSettings
         for batch in batches(shard, settings.batch_size):
             missing = frozenset(sample.id for sample in batch) - done
             if missing:
-                yield Task(
+                yield AskedBatch(
                     job=job.id,
                     benchmark=job.benchmark,
                     kind=asked.kind,

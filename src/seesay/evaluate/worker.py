@@ -40,7 +40,7 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
-class Task:
+class AskedBatch:
     """A batch to ask: samples that share a prompt, under one method.
 
     Attributes:
@@ -95,7 +95,7 @@ class ModelWorker:
         }
         return Capabilities(facts, found, tuple(notes))
 
-    def answer(self, task: Task) -> list[Answer]:
+    def answer(self, task: AskedBatch) -> list[Answer]:
         """The answers that are wanted of a batch.
 
         Raises:
@@ -152,7 +152,7 @@ def _answer(id_: str, seen: Response, kind: Kind) -> Answer:
     )
 
 
-def _seed(task: Task) -> int:
+def _seed(task: AskedBatch) -> int:
     """Of a batch's draw: one for all entries, and another for each batch."""
     content = f"{task.seed} {task.benchmark} {task.samples[0].id}"
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:7])

@@ -155,7 +155,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Notes:
+class ChunkNotes:
     """What was measured of a chunk: (stage, picture, found), and pictures that cannot be opened."""
 
     found: Sequence[tuple[str, str, Any]]
@@ -163,7 +163,7 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredChunk:
     """All that was measured, for the conclusions.
 
     Attributes:
@@ -198,7 +198,7 @@ class DiagnosisWorker:
         labels = {name: list(methods) for name, methods in self.methods.items()}
         return Facts(protocol(self.vlm, self.settings), self.vlm.vocabulary, labels)
 
-    def measure(self, chunk: Chunk) -> Notes:
+    def measure(self, chunk: Chunk) -> ChunkNotes:
         """What the chunk's stages find of its pictures.
 
         Raises:
@@ -211,23 +211,23 @@ class DiagnosisWorker:
             except InputError as error:
                 broken.append((one.id, error))
         if not there:
-            return Notes((), broken)
+            return ChunkNotes((), broken)
         shown, opened = [one for one, _ in there], [picture for _, picture in there]
         if chunk.stages == (TEXT,):
             said = described.describe(self.vlm, shown, opened, **self._how())
-            return Notes([(TEXT, one.picture, asdict(one)) for one in said], broken)
+            return ChunkNotes([(TEXT, one.picture, asdict(one)) for one in said], broken)
         if chunk.texts:
             texts = {one.picture: one for one in chunk.texts}
             found = self._read(chunk.stages, [texts[one.id] for one in shown], opened)
-            return Notes(list(found), broken)
+            return ChunkNotes(list(found), broken)
         stage = chunk.stages[0]
         name, _, label = stage.removeprefix(ASKED).partition(":")
         method = self.methods[name][label]
         counts = described.count(self.vlm, shown, opened, method, **self._how())
         pairs = zip(shown, counts, strict=True)
-        return Notes([(stage, one.id, count) for one, count in pairs], broken)
+        return ChunkNotes([(stage, one.id, count) for one, count in pairs], broken)
 
-    def conclude(self, measured: Measured) -> DiagnosisReport:
+    def conclude(self, measured: MeasuredChunk) -> DiagnosisReport:
         """What follows from all measurements."""
         pictures = {one.id: one.picture for one in measured.shown}
 
@@ -309,10 +309,10 @@ class _Measuring:
         self._measure(self._describing())
         self._measure(chunk for batch in self.batches for chunk in self._reading(batch))
 
-    def measured(self) -> Measured:
+    def measured(self) -> MeasuredChunk:
         texts = self.file.stage(TEXT)
         shown = [one for one in self.shown if one.id in texts]
-        return Measured(
+        return MeasuredChunk(
             shown,
             [self._text(one.id) for one in shown],
             {name: self.file.stage(name) for name in self.labels},

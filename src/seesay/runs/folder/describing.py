@@ -123,7 +123,7 @@ class FolderRun:
         options = self.asked.checked
         alone = options.decoding["do_sample"] or one_by_one(options.method)
         size = 1 if alone else options.batch_size
-        batches = [Batch(tuple(left[k : k + size])) for k in range(0, len(left), size)]
+        batches = [FolderBatch(tuple(left[k : k + size])) for k in range(0, len(left), size)]
         for batch, rows in pool.map("describe", batches, ordered=True):
             for row in rows:
                 if row["schema"] == ERROR_SCHEMA:
@@ -151,7 +151,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Batch:
+class FolderBatch:
     """Pictures that are described together, by their paths in the folder."""
 
     names: tuple[str, ...]
@@ -188,7 +188,7 @@ class FolderWorker:
         said = seen.protocol.model_copy(update={"decoding": asked.checked.decoding}).record()
         return {name: value for name, value in said.items() if name not in LEFT_OPEN}
 
-    def describe(self, batch: Batch) -> list[Row]:
+    def describe(self, batch: FolderBatch) -> list[Row]:
         """The rows of a batch."""
         opened, failed = [], []
         for name in batch.names:
