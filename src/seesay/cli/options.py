@@ -86,7 +86,7 @@ Seed = Annotated[
     int | None, typer.Option(min=0, max=2**63 - 1, help="The same draw again, with --sample.")
 ]
 Prompt = Annotated[str | None, typer.Option(help="What to ask for.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON (schema seesay.response/1).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON (schema seesay.seen/1).")]
 Report = Annotated[
     Path | None, typer.Option("--report", help="Also write a page, one self-contained HTML file.")
 ]
