@@ -81,9 +81,9 @@ def test_killed_in_the_middle_and_run_again_each_picture_has_one_row(
 ) -> None:
     photos = draw(tmp_path / "photos", 60)
     (photos / "030-broken.png").write_text("no picture")
-    arguments = (photos, "--out", out, "--batch-size", 4, "--workers", workers)
-    running = process(*arguments)
-    deadline = time.monotonic() + 60
+    arguments = (photos, "--out", out, "--batch-size", 4)
+    running = process(*arguments, "--workers", workers)
+    deadline = time.monotonic() + 140  # workers are processes that load the model
     while not out.exists() or out.read_bytes().count(b"\n") < 10:
         assert running.poll() is None
         assert time.monotonic() < deadline
@@ -95,7 +95,7 @@ def test_killed_in_the_middle_and_run_again_each_picture_has_one_row(
     assert 10 <= before.count(b"\n") < 60
 
     again = process(*arguments)
-    _, err = again.communicate(timeout=60)
+    _, err = again.communicate(timeout=140)
     assert again.returncode == 1
     assert "1 could not be" in err.splitlines()[-1]
     whole = before[: before.rindex(b"\n") + 1]
