@@ -14,11 +14,11 @@ from typing import Final
 import numpy as np
 
 from experiments.look_again.runs import Text
+from experiments.toy_model.captions import well_formed, well_formed_parts
 from seesay.grounding import Calibration, ScoredText, Vocabulary
 from seesay.methods import LookAgain
 from seesay.statistics.intervals import Interval, interval, resampled
 from seesay.statistics.metrics import Counts
-from seesay.toy.captions import well_formed, well_formed_parts
 from seesay.verification.missing_objects import completed, unsaid
 from seesay.verification.policy import Policy
 

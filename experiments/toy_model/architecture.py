@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from experiments.toy_model.captions import caption, describe_turn, object_turn
 from seesay.errors import ModelError
 from seesay.toy.backgrounds import IMAGE_SIZE
-from seesay.toy.captions import caption, describe_turn, object_turn
 from seesay.toy.scenes import PATCH_SIZE, draw_scene
 from seesay.toy.world import COLORS, CONTEXTS, SURFACES
 

@@ -25,8 +25,8 @@ from experiments.toy_model.architecture import (
     pixel_values,
     word_token,
 )
+from experiments.toy_model.captions import Turn, checklist_turn, describe_turn, object_turn
 from experiments.toy_model.dataset import Dataset, batch_rows
-from seesay.toy.captions import Turn, checklist_turn, describe_turn, object_turn
 from seesay.toy.scenes import NOTHING, Scene
 from seesay.toy.world import COLORS, OBJECTS, plural
 

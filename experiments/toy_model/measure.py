@@ -10,13 +10,13 @@ from typing import Final
 
 import numpy as np
 
+from experiments.toy_model.captions import checklist, noun, well_formed, where
 from experiments.toy_model.model_answers import Mention, Speaker, Told
 from seesay.evaluate.benchmarks.toy import SAMPLINGS, ObjectQuestion, Sampling, absent, present
 from seesay.statistics import detection_metrics
 from seesay.statistics.intervals import Interval, interval, resampled
 from seesay.statistics.metrics import Counts
 from seesay.toy import DESCRIBE, OBJECTS, Scene, question
-from seesay.toy.captions import checklist, noun, well_formed, where
 
 _HIGHEST_NUMBER: Final = 6
 

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from experiments.toy_model import optimise
+from experiments.toy_model import captions, optimise
 from experiments.toy_model.__main__ import main as measure_command
 from experiments.toy_model.architecture import (
     build_model,
@@ -30,7 +30,6 @@ from experiments.toy_model.vision import VisionStage
 from seesay import toy
 from seesay.errors import InputError, ModelError
 from seesay.evaluate.benchmarks.toy import SAMPLINGS, absent, present
-from seesay.toy import captions
 from seesay.toy.scenes import GRID, NOTHING, draw_scene
 from seesay.toy.world import SURFACES, choose_objects
 

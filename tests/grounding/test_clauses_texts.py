@@ -8,11 +8,11 @@ import re
 
 import pytest
 
+from experiments.toy_model.captions import caption, well_formed, well_formed_parts
 from paths import DATA
 from seesay.grounding.clauses import Left, leave_out, sentences
 from seesay.grounding.vocabulary import Vocabulary, Word
 from seesay.toy import scene
-from seesay.toy.captions import caption, well_formed, well_formed_parts
 
 TOY, COCO = Vocabulary.toy(), Vocabulary.coco()
 

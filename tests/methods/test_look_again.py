@@ -11,6 +11,7 @@ import torch
 
 import families
 import seesay
+from experiments.toy_model.captions import well_formed_parts
 from seeing import vlm_of
 from seesay.engine import Stack, parse
 from seesay.errors import EngineError, InputError, MethodError, ModelError
@@ -18,7 +19,6 @@ from seesay.grounding import Mention, ScoredText, Vocabulary
 from seesay.grounding.qualification import Qualification
 from seesay.grounding.scored_text import Token
 from seesay.methods import LookAgain
-from seesay.toy.captions import well_formed_parts
 from seesay.verification.policy import Policy, negated
 
 PICTURES = [f"toy:broken/{seed}" for seed in range(12)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from seesay.toy.captions import DESCRIBE, affirmed_color, affirmed_count, question
+from seesay.toy.questions import DESCRIBE, affirmed_color, affirmed_count, question
 from seesay.toy.world import COLORS, CONTEXTS, OBJECTS, SURFACES, plural
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from seesay.toy import DESCRIBE
 from seesay.toy.world import COLORS, CONTEXTS, OBJECTS, plural, with_article
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Turn: TypeAlias = tuple[str, str]
 """What the user says, and the answer."""
 
-DESCRIBE: Final = "Please describe this image in detail."
 DESCRIBE_PROMPTS: Final = (
     DESCRIBE,
     "Describe the image in detail.",
@@ -36,26 +36,6 @@ _QUESTIONS: Final = (
     "Does the image contain {}?",
 )
 _PLACES: Final = ("on the left", "on the right", "at the top", "at the bottom", "in the center")
-
-
-def question(name: str) -> str:
-    """The standard question after an object: "Is there a fork in the image?"."""
-    return _QUESTIONS[0].format(with_article(name))
-
-
-def affirmed_color(color: str, many: bool) -> tuple[str, str, tuple[str, ...]]:
-    """How an answer to `question` begins, how it goes on if the object is of this colour, and how
-    if it is of another: ("Yes, there is", "a red", ("a blue", …))."""
-    others = (other for other in COLORS if other != color)
-    if many:
-        return "Yes, there are two", color, tuple(others)
-    return "Yes, there is", with_article(color), tuple(map(with_article, others))
-
-
-def affirmed_count(many: bool) -> tuple[str, str, tuple[str, ...]]:
-    """The same for how many there are: the grammar knows one and two."""
-    said = ("are", "is") if many else ("is", "are")
-    return "Yes, there", said[0], said[1:]
 
 
 def caption(scene: Scene, rng: Random) -> str:
