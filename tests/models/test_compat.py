@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import tomllib
 import warnings
 from importlib.metadata import version
@@ -166,3 +167,13 @@ def test_nothing_that_we_call_is_deprecated(llava, caplog) -> None:
         llava.model.generate(**llava.batch(), **GREEDY, num_beams=2)
         llava.model(**llava.batch())
     assert not [line.message for line in caplog.records if "deprecated" in line.message]
+
+
+def test_transformers_inner_parts_are_imported_in_one_module() -> None:
+    inner = re.compile(r"^\s*from transformers\.(?!utils|generation)", re.MULTILINE)
+    found = {
+        str(path.relative_to(ROOT / "src/seesay"))
+        for path in (ROOT / "src/seesay").rglob("*.py")
+        if inner.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"models/compat.py"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
@@ -177,3 +177,22 @@ def processor_of(config: Any) -> type[Any] | None:
 def encodes_ahead(model: Any) -> bool:
     """Whether generate encodes images before the first forward and hands the features on."""
     return "mm_encoder_outputs" in inspect.signature(model.forward).parameters
+
+
+# ---- LLaVA-NeXT's own arithmetic, which has no public name --------------------------------------
+
+
+def without_padding(cells: Tensor, size: Sequence[int]) -> Tensor:
+    """The cells (channels, rows, columns) of a canvas that show an image of `size` (height, width),
+    as the model drops the others."""
+    from transformers.models.llava_next.modeling_llava_next import unpad_image
+
+    return unpad_image(cells, size)  # type: ignore[no-any-return]
+
+
+def crop_grid(size: Sequence[int], pinpoints: Any, side: int) -> tuple[int, int]:
+    """Into how many rows and columns of square crops an image of `size` (height, width) is cut."""
+    from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape
+
+    rows, columns = get_anyres_image_grid_shape(size, pinpoints, side)
+    return rows, columns

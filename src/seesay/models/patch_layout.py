@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from seesay.errors import InputError, ModelError
+from seesay.models import compat
 from seesay.models.view import ModelView
 
 # Letters in shape comments: T tiles, H and W pixels of a crop, h and w patches, m patches merged
@@ -187,8 +188,6 @@ def _image_runs(view: ModelView, inputs: Inputs) -> list[int]:
 
 
 def _split_llava_next(view: ModelView, inputs: Inputs) -> list[list[Tile]]:
-    from transformers.models.llava_next.modeling_llava_next import unpad_image
-
     config = view.model.config
     side = config.vision_config.patch_size
     images = []
@@ -198,7 +197,9 @@ def _split_llava_next(view: ModelView, inputs: Inputs) -> list[list[Tile]]:
         canvas = _join(crops[1 : 1 + rows * columns], rows, columns)  # (3, H, W)
         h, w = canvas.shape[1] // side, canvas.shape[2] // side
         cells = torch.arange(h * w).reshape(1, h, w)
-        kept = unpad_image(cells, size)[0]  # (grid rows, grid columns): cells not padding
+        kept = compat.without_padding(cells, size)[
+            0
+        ]  # (grid rows, grid columns): cells not padding
         top, left = divmod(int(kept[0, 0]), w)
         bottom, right = divmod(int(kept[-1, -1]), w)
         grid = (kept.shape[0], kept.shape[1])
@@ -218,13 +219,8 @@ def _assemble_llava_next(inputs: Inputs, tiles: Tiles) -> Tensor:
 
 
 def _crop_grid(view: ModelView, size: Sequence[int]) -> tuple[int, int]:
-    from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape
-
     config = view.model.config
-    rows, columns = get_anyres_image_grid_shape(
-        size, config.image_grid_pinpoints, config.vision_config.image_size
-    )
-    return rows, columns
+    return compat.crop_grid(size, config.image_grid_pinpoints, config.vision_config.image_size)
 
 
 def _join(crops: Tensor, rows: int, columns: int) -> Tensor:
