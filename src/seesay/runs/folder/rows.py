@@ -16,7 +16,6 @@ from seesay.storage.journal import Journal, LineFormat
 Row = Mapping[str, Any]
 
 ERROR_SCHEMA = "seesay.error/1"
-EARLIER_SCHEMA = "seesay.seen/1"  # the same rows under an earlier name
 LEFT_OPEN = frozenset({"picture", "picture_sha256", "device", "versions"})
 """What of a protocol may differ between rows of one run."""
 
@@ -142,7 +141,7 @@ def _parsed(line: bytes) -> Row:
     row = json.loads(line)
     if row["schema"] == ERROR_SCHEMA:
         return {"schema": ERROR_SCHEMA}
-    if row["schema"] not in (SCHEMA, EARLIER_SCHEMA):
+    if row["schema"] not in (SCHEMA):
         raise ValueError(f"schema {row['schema']!r}")
     if not isinstance(row["picture"], str) or not isinstance(row["protocol"], dict):
         raise TypeError("picture or protocol is of another type")
