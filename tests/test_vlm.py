@@ -278,7 +278,7 @@ def test_the_record_is_json_and_names_its_protocol(vlm) -> None:
     seen = vlm.describe("toy:kept/3", max_new_tokens=8, method="farsight", seed=4)
     record = json.loads(seen.to_json())
     assert record == seen.to_dict()
-    assert record["schema"] == "seesay.response/1"
+    assert record["schema"] == "seesay.seen/1"
     assert record["text"] == seen.text
     protocol = record["protocol"]
     assert "not probabilities; the method's own effect" in protocol["risk"]

@@ -72,7 +72,7 @@ def test_json_is_all_there_is_on_stdout(seesay, model, photo) -> None:
     status, out, err = seesay("describe", photo, *model, *SHORT, "--json", "--method", "farsight")
     assert (status, err) == (0, "")
     record = json.loads(out)
-    assert record["schema"] == "seesay.response/1"
+    assert record["schema"] == "seesay.seen/1"
     assert record["method"] == "farsight"
     assert record["protocol"]["picture"] == "photo.jpg"
     assert len(record["tokens"]) <= 8

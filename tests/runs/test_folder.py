@@ -118,7 +118,7 @@ def test_a_row_a_picture_in_order_and_as_one_by_one(bundled, photos, tmp_path) -
     assert [row["picture"] for row in rows] == list(Folder.of(photos).pictures)
     for row in rows:
         seen = bundled.describe(photos / row["picture"]).to_dict()
-        assert row["schema"] == seen["schema"] == "seesay.response/1"
+        assert row["schema"] == seen["schema"] == "seesay.seen/1"
         assert row["text"] == seen["text"]
         assert [token["id"] for token in row["tokens"]] == [token["id"] for token in seen["tokens"]]
         assert [mention["span"] for mention in row["mentions"]] == [
@@ -198,7 +198,7 @@ def test_broken_pictures_have_error_rows_at_the_end(bundled, photos, tmp_path) -
     tally = describe_folder(bundled, photos, out, batch_size=4, **SHORT)
     assert (tally.described, tally.pictures) == (6, 12)
     rows = rows_of(out)
-    assert [row["schema"] for row in rows] == ["seesay.response/1"] * 6 + [ERROR_SCHEMA] * 6
+    assert [row["schema"] for row in rows] == ["seesay.seen/1"] * 6 + [ERROR_SCHEMA] * 6
     assert [row["picture"] for row in rows[:6]] == [
         name for name in Folder.of(photos).pictures if name not in tally.failed
     ]

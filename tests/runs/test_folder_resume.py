@@ -102,7 +102,7 @@ def test_killed_in_the_middle_and_run_again_each_picture_has_one_row(
     assert out.read_bytes().startswith(whole)  # no row is ever written anew
     assert sorted(pictures_of(out)) == list(Folder.of(photos).pictures)
     rows = rows_of(out)
-    assert [row["schema"] for row in rows] == ["seesay.response/1"] * 60 + [ERROR_SCHEMA]
+    assert [row["schema"] for row in rows] == ["seesay.seen/1"] * 60 + [ERROR_SCHEMA]
     assert pictures_of(out)[:60] == [f"{seed:03}.png" for seed in range(60)]
 
 
@@ -229,10 +229,10 @@ def test_a_picture_that_changed_is_refused_one_that_was_touched_is_not(
         "my notes",
         "my notes\n",
         '{"schema": "seesay.response/2", "picture": "a.png"}\n',
-        '{"schema": "seesay.response/1", "picture": "a.png"}\n',
-        '{"schema": "seesay.response/1", "text"\n',
+        '{"schema": "seesay.seen/1", "picture": "a.png"}\n',
+        '{"schema": "seesay.seen/1", "text"\n',
         "[1, 2]\n",
-        '{"schema": "seesay.response/1", ' + "[" * 100_000 + "\n",
+        '{"schema": "seesay.seen/1", ' + "[" * 100_000 + "\n",
         "\ufffe\n",
     ],
     ids=["notes", "line", "version", "single", "cut", "list", "deep", "binary"],
