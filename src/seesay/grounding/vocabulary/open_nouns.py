@@ -35,7 +35,7 @@ class OpenVocabulary(Vocabulary):
 
     Measured on the 2,000 LLaVA captions of POPE, 19,000 mentions: 99 % of the mentions that the
     COCO list finds are found, and of 240 mentions in 25 captions read by a person 98 % named a
-    thing (`tests/test_open_words.py` holds the first figure). What it misses and invents:
+    thing (`tests/grounding/test_open_words.py` holds the first figure). What it misses and invents:
 
     * a noun that is also an adjective or verb and is tagged so ("the orange", "a Wii remote"), and
       now and then a word that the tagger has never seen;
