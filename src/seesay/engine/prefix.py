@@ -8,7 +8,7 @@ key-value entry is copied once a question, and a question costs its few tokens.
 
     with method(model) as session:
         session.generate(**inputs)
-        fork = Fork.after(session, inputs, prompt)
+        fork = CachedPrefix.after(session, inputs, prompt)
     replies = fork.replies([["Is there a fork in the image?"], ...])   # one list a prompt
 
 Where questions leave the prompts whose pictures they are about.
@@ -115,7 +115,7 @@ class CachedPrefix:
         rows: int | None = None,
         method: AnyMethod | None = None,
     ) -> CachedPrefix:
-        """Fork a cache that holds these prompts, and perhaps text behind them; it is left as it is.
+        """Keep a cache that holds these prompts, and perhaps text behind them; it is left as it is.
 
         Args:
             inputs: what was given to generate: a batch padded on the left, made by the processor's
@@ -136,10 +136,10 @@ class CachedPrefix:
             if part.active and any(map(part.overrides, _PROMPT_VERBS)):
                 raise EngineError(
                     f"under {part} the cache does not hold what the plain model sees in a picture; "
-                    "use Fork.fresh, which encodes the pictures once more"
+                    "use CachedPrefix.fresh, which encodes the pictures once more"
                 )
         if cache is None:
-            raise EngineError("generation kept no cache to fork; use Fork.fresh")
+            raise EngineError("generation kept no cache to fork; use CachedPrefix.fresh")
         rows = batch if rows is None else rows
         columns = inputs["input_ids"].shape[1] - 1  # the last column may be a method's
         first = slice(0, rows, rows // batch)
@@ -346,7 +346,7 @@ def branches_of(
             if branch is None:
                 raise InputError(
                     f"row {row} is not {prompts[row]!r} behind its picture in the chat template, "
-                    "so the picture's cached part is unknown; ask about it anew (Fork.fresh) with "
+                    "so the picture's cached part is unknown; ask anew (CachedPrefix.fresh) with "
                     "the picture before the text"
                 )
             if forbidden.intersection(branch.ids):
@@ -530,7 +530,7 @@ def prefix_of(layer: Any, rows: slice, columns: int) -> CachedLayer:
     if not intact:
         raise EngineError(
             f"the cache does not hold the prompt entry by entry (a {type(layer).__name__}), so no "
-            "question can go on from it; use Fork.fresh, which encodes the pictures once more"
+            "question can go on; use CachedPrefix.fresh, which encodes the pictures once more"
         )
     keys, values = layer.keys[rows, :, :columns], layer.values[rows, :, :columns]
     if type(layer) is StaticLayer:  # the next generation may fill the same memory

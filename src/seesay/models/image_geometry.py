@@ -51,7 +51,7 @@ def patch_grids(
     Args:
         inputs: a processor's outputs for `pictures`, in order.
 
-    Returns a Sight for each picture; None for each where the family's patch order is not known.
+    Returns a PatchGrid for each picture; None for each where the family's patch order is not known.
     """
     try:
         split = patch_layout.split(view, inputs)
