@@ -27,6 +27,7 @@ from experiments.toy_model.dataset import batch_rows, draw_dataset
 from experiments.toy_model.language import LanguageStage, Script
 from experiments.toy_model.model_answers import Speaker
 from experiments.toy_model.vision import VisionStage
+from paths import ROOT
 from seesay import toy
 from seesay.errors import InputError, ModelError
 from seesay.evaluate.benchmarks.toy import SAMPLINGS, absent, present
@@ -56,7 +57,8 @@ def test_a_scene_follows_from_its_split_and_seed() -> None:
 
 def test_a_scene_does_not_depend_on_the_hash_seed() -> None:
     code = (
-        "import hashlib; from random import Random; from seesay.toy import scene, captions\n"
+        "import hashlib; from random import Random; from seesay.toy import scene\n"
+        "from experiments.toy_model import captions\n"
         "s = scene('broken', 3); t = captions.checklist_turn(s, Random(0))\n"
         "print(hashlib.sha256(s.image.tobytes() + repr((s.objects, t)).encode()).hexdigest())"
     )
@@ -64,6 +66,7 @@ def test_a_scene_does_not_depend_on_the_hash_seed() -> None:
         subprocess.run(
             [sys.executable, "-c", code],
             env={"PYTHONHASHSEED": seed},
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
