@@ -142,7 +142,7 @@ def test_a_shortened_cache_serves_while_it_holds_the_prompt():
 
     fork = CachedPrefix.of(view, batch, cache_without(prompt + 1), TEXTS)
     assert off(view, "llava-gqa", fork.logits(QUESTIONS)) < 1e-9
-    with pytest.raises(EngineError, match=r"CompactedLayer.*Fork\.fresh"):
+    with pytest.raises(EngineError, match=r"CompactedLayer.*CachedPrefix\.fresh"):
         CachedPrefix.of(view, batch, cache_without(prompt - 5), TEXTS)
 
 
