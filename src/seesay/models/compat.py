@@ -45,7 +45,7 @@ Kernel = Callable[..., tuple[Tensor, Tensor | None]]
 """A function as transformers' AttentionInterface holds them."""
 
 TESTED: Final = {"transformers": ("5.23", "5.24"), "torch": ("2.9", "2.14")}
-"""The oldest and the newest minor version that tests were run with; `make test-versions` runs all of
+"""The oldest and newest minor version that tests were run with; `make test-versions` runs all of
 them. Before 5.23 transformers reads a padded prompt in chunks wrongly."""
 
 CACHE_NAMES: Final = ("cache", "past_key_values")
