@@ -11,9 +11,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 import families
 from families import CACHE
 from forks import GREEDY, QUESTIONS, TEXTS, batch_of, images, precise
-from seesay.engine.gaze import gazing
 from seesay.engine.prefix import CachedPrefix
+from seesay.engine.probes import Gaze, observed
 from seesay.engine.readout import middle_layers
+from seesay.engine.state import GenerationState, ImageColumns
 from seesay.errors import EngineError
 from seesay.methods import AttentionLens, FarSight
 from seesay.models.view import ModelView
@@ -162,7 +163,8 @@ def test_capped_scores_are_refused():
     view = precise("llava")
     layer = view.decoder.layers[0].self_attn
     row = torch.zeros(1, 4, 1, 16, dtype=torch.float64)
-    with gazing(view, torch.tensor([[0]])):
+    run = GenerationState(view, ImageColumns.of(torch.ones(1, 1, dtype=torch.bool)), 1)
+    with observed(view, Gaze(torch.tensor([[0]]), [0]), run):
         attend = AttentionInterface._global_mapping[attention_of(view)]
         with pytest.raises(EngineError, match="caps its attention scores"):
             attend(layer, row, row, row, torch.zeros(1, 1, 1, 1), softcap=30.0)

@@ -14,9 +14,9 @@ from seesay.engine import Stack
 from seesay.explain.diagnose.attention_shares import HALVES, AttentionShares, Distances, Fading
 from seesay.explain.diagnose.heads import HeadMaps
 from seesay.explain.diagnose.object_attention import ObjectAttention, ObjectLens
-from seesay.explain.diagnose.probe import Batch, read
 from seesay.explain.diagnose.sinks import IMAGE_TOKENS, THRESHOLD, SinkColumns
 from seesay.explain.diagnose.sparsity import GRID, HELD, SINK, Sorted, TextSinks
+from seesay.explain.diagnose.text_probe import Batch, read
 from seesay.explain.diagnose.token_types import BACKGROUND, KINDS, PICTURE, kinds
 from seesay.explain.diagnose.types import DescribedImage, NamedWord
 from seesay.methods import EAH, FarSight
@@ -57,9 +57,9 @@ class Read:
         self.real = self.batch.real.numpy()
         self.length = self.batch.length
 
-    def notes(self, *takers):
-        read(self.batch, takers)
-        rows = [taker.results() for taker in takers]
+    def notes(self, *probes):
+        read(self.batch, probes)
+        rows = [probe.results() for probe in probes]
         return [{k: v for row in rows for k, v in row[n].items()} for n in range(len(TEXTS))]
 
     def rows(self, picture):

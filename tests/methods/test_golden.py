@@ -79,8 +79,8 @@ def test_var_and_svar(case):
     for step in range(n_steps):
         readout.begin_forward(1, None if step == 0 else torch.zeros(1, 1, dtype=torch.long))
         for layer, weights in enumerate(t[f"attn_step{step}"]):
-            columns = run_of(1, weights.shape[-1], image, p["prompt_len"]).image
-            readout.take_attention(layer, weights[None, :, -1], columns)
+            run = run_of(1, weights.shape[-1], image, p["prompt_len"])
+            readout.take_row(layer, weights[None, :, -1], run.image, run)
         readout.take_logits(logits, logits)
     record = readout.record(torch.zeros(1, n_steps, dtype=torch.long), None)
     var = record.var[0, int(t["token_idx"])]

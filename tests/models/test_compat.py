@@ -78,7 +78,7 @@ def test_a_decoder_that_ignores_its_attention_function_is_refused(llava, monkeyp
         llava.model.generate(**llava.batch(), **GREEDY)
 
 
-@pytest.mark.parametrize("verb", ["take_attention", "take_logits"])
+@pytest.mark.parametrize("verb", ["take_row", "take_logits"])
 def test_a_token_that_was_not_read_is_no_record(llava, monkeypatch, verb) -> None:
     monkeypatch.setattr(Readout, verb, lambda *given: None)
     with opened(llava), pytest.raises(EngineError, match=r"read without its (var|plain_logprob)"):

@@ -19,7 +19,7 @@ Which methods act in which layer.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,6 +52,8 @@ class Call:
         run: the generation's state.
         factor: (batch, heads, columns) on the scores of a single row, from `key_scale`; while the
             prompt is read it is in the keys.
+        sink: the sink's logit, (1 or batch, 1 or heads, 1 or queries); None without a sink, and
+            while verbs run.
     """
 
     layer: int
@@ -63,6 +65,7 @@ class Call:
     image: ImageColumns
     run: GenerationState
     factor: Tensor | None = None
+    sink: Tensor | None = None
 
     @property
     def n_queries(self) -> int:
@@ -86,19 +89,44 @@ class Call:
         """The logical columns at which the queries stand, whatever the cache holds."""
         return range(self.run.seen - self.n_queries, self.run.seen)
 
-    def row_blocks(self, rows: int = 256, first: int = 0) -> Iterator[tuple[range, Tensor]]:
+    def row_blocks(
+        self, rows: int = 256, first: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[range, Tensor]]:
         """The softmax map in blocks of rows, so that no n×n map of all heads is ever held.
 
         Args:
-            first: the query to begin with.
+            first, stop: the query to begin with, and the one behind the last.
 
-        Yields (query indices, (batch, heads, rows, columns) float32).
+        Yields (query indices, (batch, heads, rows, columns) float32); with a sink, whose share is
+        dropped, a row sums to less than 1.
         """
-        for start in range(first, self.n_queries, rows):
-            block = range(start, min(start + rows, self.n_queries))
+        stop = self.n_queries if stop is None else stop
+        for start in range(first, stop, rows):
+            block = range(start, min(start + rows, stop))
             scores = scores_of(self.query[:, :, block.start : block.stop], self.key, self.scaling)
-            mask = block_mask(self.mask, block, self.rows_at.start, self.key)
-            yield block, masked(scores, mask).softmax(-1)
+            scores = masked(scores, block_mask(self.mask, block, self.rows_at.start, self.key))
+            weights = scores.softmax(-1)
+            if self.sink is not None:
+                per_row = self.sink.dim() and self.sink.shape[-1] > 1
+                sink = self.sink[..., block.start : block.stop] if per_row else self.sink
+                placed = scores.logsumexp(-1)  # (batch, heads, rows)
+                weights = weights * (placed - sink).sigmoid()[..., None]
+            yield block, weights
+
+    def rows(self, which: Tensor) -> Tensor:
+        """The softmax map of some rows of a forward that brings a mask of four dimensions.
+
+        Args:
+            which: (batch, rows) long, the queries.
+
+        Returns (batch, heads, rows, columns) float32 or better.
+        """
+        assert self.mask is not None
+        at = which.to(self.query.device)[:, None, :, None]
+        own, open_to = (
+            x.gather(2, at.expand(-1, x.shape[1], -1, x.shape[3])) for x in (self.query, self.mask)
+        )
+        return masked(scores_of(own, self.key, self.scaling), open_to).softmax(-1)
 
 
 def attend(
@@ -119,10 +147,10 @@ def attend(
     own_query = call.query[:, :, -1]  # cached keys stay each head's own, whatever a layer rewrites
     call = _prepared(plan, call)
     sink = _sink(plan, call)
-    readout = call.run.readout if plan.readout else None
-    wants_row = bool(plan.score_bias or plan.prune_cache or plan.readout)
-    # A decoded row is one row either way, so where it is read out it is computed here, once.
-    changes_row = not call.is_prefill and (plan.changes_row or plan.readout)
+    probes = call.run.probes if plan.probed else ()
+    by_row = [probe for probe in probes if probe.sees(call.layer, "take_row")]
+    # A decoded row is one row either way, so where it is seen it is computed here, once.
+    changes_row = not call.is_prefill and bool(plan.changes_row or by_row)
     if not changes_row:
         if sink is None:
             out = original(
@@ -130,17 +158,17 @@ def attend(
             )[0]
         else:
             out = attend_with_sink(call.query, call.key, call.value, call.mask, call.scaling, sink)
-    if readout is not None and readout.rows > 1:  # a text that is read, by the plain model
-        blocks = call.row_blocks(64, call.n_queries - readout.rows)
-        readout.take_text(call.layer, blocks, call.image)
-    elif wants_row or changes_row:
+    for probe in probes:
+        if probe.sees(call.layer, "take_rows"):
+            probe.take_rows(replace(call, sink=sink))
+    if plan.score_bias or plan.prune_cache or by_row or changes_row:
         weights = _last_weights(plan, call, sink)
         if changes_row:
             out = mix(weights, call.value)
         elif plan.score_bias and call.predicts:
             out[:, -1:] = mix(weights, call.value)
-        if readout is not None:
-            readout.take_attention(call.layer, weights, call.image)
+        for probe in by_row:
+            probe.take_row(call.layer, weights, call.image, call.run)
         if plan.prune_cache:
             call.run.last_rows[call.layer] = LastRow(own_query, weights, call.image)
     return out, None
@@ -384,14 +412,14 @@ def current_kernel(decoder: Any) -> Kernel:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """The methods that act in one layer, by verb, and whether the layer is read out."""
+    """The methods that act in one layer, by verb, and whether a probe may see the layer."""
 
     shared_head: tuple[Method, ...] = ()
     key_scale: tuple[Method, ...] = ()
     score_bias: tuple[Method, ...] = ()
     sink_logit: tuple[Method, ...] = ()
     prune_cache: tuple[Method, ...] = ()
-    readout: bool = False
+    probed: bool = False
 
     @property
     def changes_row(self) -> bool:
@@ -399,8 +427,14 @@ class LayerPlan:
         return bool(self.key_scale or self.score_bias or self.sink_logit)
 
 
-def plan_layers(view: ModelView, stack: Stack, readout: bool) -> dict[int, LayerPlan]:
-    """Which methods act in which layer; layers that stand in no plan are left alone."""
+def plan_layers(
+    view: ModelView, stack: Stack, probed: Collection[int] = ()
+) -> dict[int, LayerPlan]:
+    """Which methods act in which layer; layers that stand in no plan are left alone.
+
+    Args:
+        probed: the layers whose attention probes see.
+    """
     plans: dict[int, dict[str, list[Method]]] = {}
     for method in stack.parts:
         verbs = [v for v in (*ATTENTION_VERBS, "prune_cache") if method.overrides(v)]
@@ -416,10 +450,9 @@ def plan_layers(view: ModelView, stack: Stack, readout: bool) -> dict[int, Layer
         for layer in layers:
             for verb in verbs:
                 plans.setdefault(layer, {}).setdefault(verb, []).append(method)
-    if readout:
-        for layer in range(view.n_layers):
-            plans.setdefault(layer, {})
+    for layer in probed:
+        plans.setdefault(layer, {})
     return {
-        layer: LayerPlan(**{v: tuple(ms) for v, ms in verbs.items()}, readout=readout)
+        layer: LayerPlan(**{v: tuple(ms) for v, ms in verbs.items()}, probed=layer in probed)
         for layer, verbs in sorted(plans.items())
     }

@@ -7,14 +7,13 @@ them once. Nothing here changes what the model computes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from seesay.engine.probes import Probe
 from seesay.errors import ModelError
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ _SHARE = 0.1  # of the patches, arXiv 2604.04863
 _AT_ONCE = 64  # image tokens under the head at once: no (patches × vocabulary × layers) is held
 
 
-class HiddenStates:
+class HiddenStates(Probe):
     """Hidden states of one generation.
 
     Args:
@@ -45,15 +44,10 @@ class HiddenStates:
         self._first_look: dict[int, Tensor] = {}
         self.words: Tensor | None = None  # (rows, vocabulary) largest logit-lens probability
 
-    def take(self, layer: int, hidden: Tensor, run: GenerationState, last: int) -> None:
-        """One layer's output.
-
-        Args:
-            hidden: (rows × streams, queries, hidden).
-            last: how many of the newest rows predict.
-        """
-        if run.image is None:
+    def take_state(self, layer: int, hidden: Tensor, run: GenerationState) -> None:
+        if run.image is None or run.readout is None:
             return
+        last = run.readout.rows  # how many of the newest rows predict
         own = hidden[: run.rows]
         offset = run.seen - own.shape[1]
         start, stop = max(run.image.start, offset), min(run.image.stop, run.seen)
@@ -116,22 +110,6 @@ class HiddenStates:
             found.append(best)
         now = torch.stack(found)
         self.words = now if self.words is None else torch.maximum(self.words, now)
-
-
-@contextmanager
-def watching(view: ModelView, run: Callable[[], GenerationState | None]) -> Iterator[None]:
-    """Every layer's output goes to the deep readout of the run at hand, if it has one."""
-    with ExitStack() as undo:
-        for layer, module in enumerate(view.layers):
-
-            def take(module: nn.Module, args: Any, output: Any, layer: int = layer) -> None:
-                now = run()
-                if now is not None and now.readout is not None and now.readout.deep is not None:
-                    hidden = output[0] if isinstance(output, tuple) else output
-                    now.readout.deep.take(layer, hidden, now, now.readout.rows)
-
-            undo.callback(module.register_forward_hook(take).remove)
-        yield
 
 
 def dispersion(attention: Tensor, neighbours: Tensor, holds: Tensor) -> Tensor:

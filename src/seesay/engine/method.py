@@ -12,7 +12,7 @@ written, and `Stack` keeps its methods sorted by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from seesay.engine.attention import Call
     from seesay.engine.kv_cache import KeptEntries
+    from seesay.engine.probes import Probe
     from seesay.engine.session import Session
     from seesay.engine.state import GenerationState, Prompt
     from seesay.models.view import ModelView
@@ -68,6 +69,7 @@ class Composable:
         images: list[Any] | None = None,
         image_columns: Tensor | None = None,
         readout: bool | Literal["deep"] = False,
+        probes: Sequence[Probe] = (),
     ) -> Session:
         """Open a session on `model`: ``with method(model): model.generate(...)``.
 
@@ -78,6 +80,7 @@ class Composable:
             image_columns: (batch, columns) bool, for a decoder whose prompts do not say themselves
                 which columns are image: a text-only model driven by `inputs_embeds`.
             readout: record attention, log-probabilities and, "deep", hidden states (`Record`).
+            probes: what sees the model at work and changes nothing.
         """
         from seesay.engine.session import Session
 
@@ -88,6 +91,7 @@ class Composable:
             images=images,
             image_columns=image_columns,
             readout=readout,
+            probes=probes,
         )
 
 

@@ -35,9 +35,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seesay.engine.attention import precise
-from seesay.engine.gaze import gazing
 from seesay.engine.kv_cache import CompactedLayer
 from seesay.engine.method import AnyMethod
+from seesay.engine.probes import Gaze, observed
+from seesay.engine.readout import middle_layers
+from seesay.engine.state import GenerationState, ImageColumns
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.models.compat import (
     DynamicCache,
@@ -286,10 +288,9 @@ class CachedPrefix:
         refuse_far(layers, int(laid.positions.max()))
         device = self.inputs["input_ids"].device
         ends = laid.ends.to(device)
-        with (
-            maskable(view.decoder),
-            nullcontext() if watched is None else gazing(view, laid.ends - watched) as looks,
-        ):
+        gaze = None if watched is None else Gaze(laid.ends - watched, middle_layers(view.n_layers))
+        state = GenerationState(view, ImageColumns.of(view.image_columns(**self.inputs)), end)
+        with maskable(view.decoder), observed(view, gaze, state) if gaze else nullcontext():
             logits = view.language_model(
                 input_ids=laid.ids.to(device),
                 attention_mask=additive(laid.mask.to(device), view.decoder.dtype),
@@ -303,7 +304,7 @@ class CachedPrefix:
         self.cost.tokens += laid.tokens
         self.cost.questions += sum(map(len, branches))
         logits = precise(logits if logits.shape[1] == len(ends) else logits[:, ends])
-        return logits, None if looks is None else looks.mean().cpu()
+        return logits, None if gaze is None else gaze.mean().cpu()
 
 
 PROMPT_BOUND: Final = (

@@ -15,15 +15,17 @@ Generations and readings with a readout: what comes of them is a `Record`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from seesay.engine.attention import Call
 from seesay.engine.deep import HiddenStates, neighbours
 from seesay.engine.method import Stack
+from seesay.engine.probes import Probe
 from seesay.engine.state import GenerationState, ImageColumns
 from seesay.errors import EngineError, InputError
 from seesay.models.compat import broken
@@ -151,7 +153,7 @@ def divergence(one: Tensor, other: Tensor) -> Tensor:
     return (parts[0] + parts[1]) / 2
 
 
-class Readout:
+class Readout(Probe):
     """Takes what the engine computes, step by step.
 
     Args:
@@ -202,8 +204,12 @@ class Readout:
             self._steps[-1].settle(answer[:, -1], self._beams)
             self._beams = None
 
-    def take_attention(self, layer: int, weights: Tensor, image: ImageColumns) -> None:
-        """The last row's weights of one layer, (rows, heads, columns)."""
+    def wants(self, what: str) -> bool:
+        return what == ("take_rows" if self.rows > 1 else "take_row")
+
+    def take_row(
+        self, layer: int, weights: Tensor, image: ImageColumns, run: GenerationState
+    ) -> None:
         own = weights[: self._batch]
         seen = own[:, :, image.start : image.stop]
         self._seen[layer] = seen if image.weight is None else seen * image.weight[: self._batch]
@@ -214,15 +220,10 @@ class Readout:
         if layer == 0:
             self._text = own[:, :, self._prompt :].sum(-1).mean(-1)
 
-    def take_text(
-        self, layer: int, blocks: Iterator[tuple[range, Tensor]], image: ImageColumns
-    ) -> None:
-        """One layer's weights of all rows of a text, as blocks (1, heads, rows, columns).
-
-        A text's maps of all layers would not fit, so each is summed at once.
-        """
-        sums, means, text = [], [], []
-        for _, weights in blocks:
+    def take_rows(self, call: Call) -> None:
+        # A text's maps of all layers would not fit, so each is summed at once.
+        sums, means, text, image = [], [], [], call.image
+        for _, weights in call.row_blocks(64, call.n_queries - self.rows):
             own = weights[0].transpose(0, 1)  # (rows, heads, columns)
             seen = own[..., image.start : image.stop]
             seen = seen if image.weight is None else seen * image.weight[:1]
@@ -230,8 +231,8 @@ class Readout:
             means.append(seen.mean(1))
             text.append(own[..., self._prompt :].sum(-1).mean(-1))
         self._image = image
-        self._summed[layer] = torch.cat(sums), torch.cat(means)
-        if layer == 0:
+        self._summed[call.layer] = torch.cat(sums), torch.cat(means)
+        if call.layer == 0:
             self._text = torch.cat(text)
 
     def look_again(self) -> None:
@@ -413,12 +414,12 @@ def generate(
     """
     config = inputs.get("generation_config") or run.view.generation_config
     wants_dict = inputs.get("return_dict_in_generate", config.return_dict_in_generate)
-    run.readout = _new_readout(run, inputs, deep=deep)
+    readout = _attach(run, inputs, deep=deep)
     output = generate(**{**inputs, "return_dict_in_generate": True})
     # Without input ids, generate returns the new tokens alone.
     ids = inputs.get("input_ids")
     new_tokens = output.sequences[:, 0 if ids is None else ids.shape[1] :]
-    record = run.readout.record(new_tokens, output.get("beam_indices"))
+    record = readout.record(new_tokens, output.get("beam_indices"))
     return output if wants_dict else output.sequences, record
 
 
@@ -427,15 +428,15 @@ def read(
 ) -> Record:
     """A given text's record; see `Session.read`."""
     _refuse_unreadable(stack, inputs, tokens, run.view)
-    run.readout = _new_readout(run, inputs, deep=deep, rows=len(tokens))
+    readout = _attach(run, inputs, deep=deep, rows=len(tokens))
     run.view.model(**with_text(inputs, tokens[:-1]), logits_to_keep=len(tokens))
-    return run.readout.record(tokens[None])
+    return readout.record(tokens[None])
 
 
-def _new_readout(
+def _attach(
     run: GenerationState, inputs: Mapping[str, Any], *, deep: bool, rows: int = 1
 ) -> Readout:
-    """An empty readout that knows which tokens end a text under these generation settings.
+    """Give the generation a new readout, which knows what ends a text under these settings.
 
     Args:
         inputs: of generate.
@@ -448,7 +449,9 @@ def _new_readout(
     ids = [] if ends is None else torch.as_tensor(ends).flatten().tolist()
     depths = HiddenStates(view, neighbours(view, inputs, run.prompt)) if deep else None
     shape = view.n_layers, view.n_heads
-    return Readout(*shape, ids, prompt=run.length, deep=depths, rows=rows)
+    run.readout = Readout(*shape, ids, prompt=run.length, deep=depths, rows=rows)
+    run.probes += (run.readout,) if depths is None else (run.readout, depths)
+    return run.readout
 
 
 def _refuse_unreadable(

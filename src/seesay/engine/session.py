@@ -7,7 +7,7 @@ is touched but two lookup tables of transformers, which get one entry each while
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import Enum, auto
 from typing import Any, Literal, Self
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from seesay.engine import contrastive, embeddings, readout, recompute, state
 from seesay.engine.attention import Call, attend, original_kernel, plan_layers, shadowed, switched
-from seesay.engine.deep import watching
 from seesay.engine.kv_cache import prune, recounted
 from seesay.engine.method import Stack
+from seesay.engine.probes import Probe, hooked
 from seesay.engine.readout import Record
 from seesay.engine.state import GenerationState
 from seesay.errors import EngineError
@@ -50,7 +50,7 @@ class Session:
     Args:
         model: a Hugging Face vision-language model.
         stack: the methods; ``Stack()`` for none.
-        processor, images, image_columns, readout: see `Method.__call__`.
+        processor, images, image_columns, readout, probes: see `Method.__call__`.
 
     Raises:
         ModelError: the model has no image columns or does not use transformers' attention table.
@@ -67,6 +67,7 @@ class Session:
         images: list[Any] | None = None,
         image_columns: Tensor | None = None,
         readout: bool | Literal["deep"] = False,
+        probes: Sequence[Probe] = (),
     ) -> None:
         compat.check_versions()
         self.view = ModelView.of(model, processor, vision=image_columns is None)
@@ -77,12 +78,14 @@ class Session:
         self.run: GenerationState | None = None
         self.record: Record | None = None
         self._readout, self._deep = bool(readout), readout == "deep"
-        self._plans = plan_layers(self.view, stack, self._readout)
+        self._probes = tuple(probes)
+        probed = self._probed()
+        self._plans = plan_layers(self.view, stack, probed)
         self._gate = recompute.gated_in_layers(stack)
         self._sure_plans = self._plans
         if self._gate is not None:
             others = Stack(tuple(m for m in stack.parts if m is not self._gate))
-            self._sure_plans = plan_layers(self.view, others, self._readout)
+            self._sure_plans = plan_layers(self.view, others, probed)
         self._compacts = {i: p.prune_cache for i, p in self._plans.items() if p.prune_cache}
         self._undo = ExitStack()
         self._phase = Phase.WAITING
@@ -115,8 +118,7 @@ class Session:
             undo.callback(steps.register_forward_hook(self._after, with_kwargs=True).remove)
             undo.enter_context(embeddings.handed_on(self.view, self.stack, self._current))
             undo.enter_context(recounted(self.view, self.stack, self._current))
-            if self._deep:
-                undo.enter_context(watching(self.view, self._current))
+            undo.enter_context(hooked(self.view, self._hooked(), self._current))
             self._generate = model.generate
             undo.enter_context(shadowed(model, "generate", self.generate))
             self._undo = undo.pop_all()
@@ -188,6 +190,20 @@ class Session:
         finally:
             self._phase = before
 
+    def _probed(self) -> set[int]:
+        """The layers whose attention is seen."""
+        if self._readout:
+            return set(range(self.view.n_layers))
+        by_attention = [p for p in self._probes if p.wants("take_row") or p.wants("take_rows")]
+        every = range(self.view.n_layers)
+        return {n for p in by_attention for n in (every if p.layers is None else p.layers)}
+
+    def _hooked(self) -> set[str]:
+        """What probes want that hooks on modules see."""
+        wanted = {"take_state"} if self._deep else set()
+        names = ("take_state", "take_added")
+        return wanted | {name for name in names if any(p.wants(name) for p in self._probes)}
+
     def _current(self) -> GenerationState | None:
         return None if self._phase is Phase.PREPARING else self.run
 
@@ -206,6 +222,7 @@ class Session:
             )
         elif self._phase is Phase.GENERATING:
             state.next_turn(self.run, self.stack, inputs, past)
+        self.run.probes = self._probes
         return self.run
 
     # ---- each forward ----------------------------------------------------------------------

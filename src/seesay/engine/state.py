@@ -25,6 +25,7 @@ from seesay.models.view import ModelView
 if TYPE_CHECKING:
     from seesay.engine.kv_cache import LastRow
     from seesay.engine.method import Method
+    from seesay.engine.probes import Probe
     from seesay.engine.readout import Readout
     from seesay.models.view import ModelView
 
@@ -146,6 +147,7 @@ class GenerationState:
         padding: the attention mask (rows, columns) the model was given, 0 on padding; None without.
         cache: the key-value cache of the last forward.
         readout: what is being recorded, or None.
+        probes: those that see this generation, the readout's among them.
         state: whatever methods keep during the run, by method.
         acted: (rows,) whether a gated method acted in the newest step; None without a gate.
         last_rows: by layer, the newest row of attention, for methods that compact.
@@ -165,6 +167,7 @@ class GenerationState:
     padding: Tensor | None = None
     cache: Any = None
     readout: Readout | None = None
+    probes: tuple[Probe, ...] = ()
     state: dict[Method, Any] = field(default_factory=dict)
     acted: Tensor | None = None
     last_rows: dict[int, LastRow] = field(default_factory=dict)

@@ -20,19 +20,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seesay import options
-from seesay.engine import Method, Stack
+from seesay.engine import Stack
+from seesay.engine.probes import Probe
 from seesay.engine.readout import with_text
-from seesay.engine.state import GenerationState, Prompt, PromptImage
-from seesay.errors import InputError, ModelError
+from seesay.engine.state import GenerationState, ImageColumns, Prompt, PromptImage
+from seesay.errors import InputError
 from seesay.explain.observation import say
 from seesay.grounding import Mention, ScoredText, Vocabulary, read
 from seesay.grounding.scores import svar_layers, tokens_of
@@ -302,26 +302,13 @@ def look_inside(
         ModelError: a layer without an attention module of its own.
     """
     columns = view.image_columns(**inputs)[0].nonzero()[:, 0]
-    rows = _Rows(columns)
-    lens = _LogitLens(view, columns, token, norm)
-    added: dict[int, Tensor] = {}
-    with torch.no_grad(), ExitStack() as undo:
-        for layer, module in enumerate(view.layers):
-
-            def read(module: nn.Module, args: Any, output: Any, layer: int = layer) -> None:
-                lens.read(layer, _first(output)[0])
-
-            def add(module: nn.Module, args: Any, output: Any, layer: int = layer) -> None:
-                added[layer] = _first(output)[0, -1]
-
-            undo.callback(module.register_forward_hook(read).remove)
-            undo.callback(attention_of(module).register_forward_hook(add).remove)
-        undo.enter_context(Stack((rows,))(view.model, processor=view.processor))
+    row, lens = _NewestRow(columns), _LogitLens(view, columns, token, norm)
+    with torch.no_grad(), Stack()(view.model, processor=view.processor, probes=[row, lens]):
         output = view.model(**inputs, use_cache=True, logits_to_keep=1)
-        states = torch.stack([added[layer] for layer in range(view.n_layers)])
+        states = torch.stack([row.added[layer] for layer in range(view.n_layers)])
         contribution = view.head(states)[:, token]
     return Inside(
-        attention=torch.stack([rows.seen[layer] for layer in range(view.n_layers)]),
+        attention=torch.stack([row.seen[layer] for layer in range(view.n_layers)]),
         contribution=contribution.float().cpu(),
         reads=torch.stack(lens.reads),
         sure=torch.stack(lens.sure),
@@ -330,30 +317,24 @@ def look_inside(
     )
 
 
-def attention_of(layer: nn.Module) -> nn.Module:
-    """A decoder layer's attention, whose output is that of its output projection."""
-    for name, child in layer.named_children():
-        if ("attn" in name or "attention" in name) and "norm" not in name:
-            return child
-    raise ModelError(
-        f"{type(layer).__name__} has no attention module of its own (a hybrid decoder), so its "
-        "attention cannot be read; use a model whose layers all attend"
-    )
+class _NewestRow(Probe):
+    """Each layer's newest row of attention on the image `columns`, and what it adds."""
+
+    def __init__(self, columns: Tensor) -> None:
+        self.columns = columns
+        self.seen: dict[int, Tensor] = {}
+        self.added: dict[int, Tensor] = {}
+
+    def take_row(
+        self, layer: int, weights: Tensor, image: ImageColumns, run: GenerationState
+    ) -> None:
+        self.seen[layer] = weights[0][:, self.columns.to(weights.device)].float().cpu()
+
+    def take_added(self, layer: int, added: Tensor, run: GenerationState) -> None:
+        self.added[layer] = added[0, -1]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _Rows(Method):
-    """Changes nothing; keeps each layer's newest row of attention on the image `columns`."""
-
-    columns: Tensor
-    seen: dict[int, Tensor] = field(default_factory=dict)
-
-    def prune_cache(self, layer: int, run: GenerationState) -> None:
-        weights = run.last_rows[layer].weights[0]  # (heads, columns)
-        self.seen[layer] = weights[:, self.columns.to(weights.device)].float().cpu()
-
-
-class _LogitLens:
+class _LogitLens(Probe):
     """Reads the hidden states of image columns, layer after layer."""
 
     def __init__(self, view: ModelView, columns: Tensor, token: int, norm: bool) -> None:
@@ -362,10 +343,9 @@ class _LogitLens:
         self.sure: list[Tensor] = []
         self.says: list[Tensor] = []
 
-    def read(self, layer: int, hidden: Tensor) -> None:
-        """Take a layer's output (columns, hidden); layers come in order."""
-        reads, sure, says = [], [], []
-        for chunk in torch.split(hidden[self.columns.to(hidden.device)], _AT_ONCE):
+    def take_state(self, layer: int, hidden: Tensor, run: GenerationState) -> None:
+        reads, sure, says = [], [], []  # layers come in order
+        for chunk in torch.split(hidden[0, self.columns.to(hidden.device)], _AT_ONCE):
             logits = self.view.read_hidden(chunk, norm=self.norm)
             shares = logits.float().softmax(-1)  # (image tokens, vocabulary)
             best = shares.max(-1)
@@ -374,9 +354,3 @@ class _LogitLens:
             says.append(shares[:, self.token].cpu())
         for kept, parts in ((self.reads, reads), (self.sure, sure), (self.says, says)):
             kept.append(torch.cat(parts))
-
-
-def _first(output: Any) -> Tensor:
-    """A module's output, of which some give more than a tensor."""
-    tensor: Tensor = output[0] if isinstance(output, tuple) else output
-    return tensor

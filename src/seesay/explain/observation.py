@@ -1,15 +1,14 @@
 """A model at work under a method, made to say a given text, with notes taken.
 
-`say` generates; a watched method is a variant of its own class whose verbs write down what they
-are given and give back, so it does exactly what the method does, and any method can be watched.
-`Look` is one more method that changes nothing and sees every layer's newest row of attention. Notes
-are of the batch's first row.
+`say` generates. A probe notes what every layer's rows become, and a wrapper around each method what
+its verbs give; so any method can be observed, and does what it does. Notes are of the batch's first
+row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,11 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from seesay import options
 from seesay.engine import AnyMethod, Method, Record, Stack
-from seesay.engine.attention import Call, block_mask, masked, scores_of
+from seesay.engine.attention import Call
 from seesay.engine.kv_cache import CompactedLayer
-from seesay.engine.state import GenerationState, Prompt
+from seesay.engine.method import Wrapper
+from seesay.engine.probes import Probe
+from seesay.engine.state import GenerationState, ImageColumns, Prompt
 from seesay.errors import EngineError
 from seesay.options import GenerationOptions
 from seesay.render.method_trace import CacheContents
@@ -44,13 +45,17 @@ def say(
     inputs: Mapping[str, Any],
     asked: GenerationOptions,
     tokens: Tensor | None = None,
+    notes: Notes | None = None,
 ) -> Generation:
-    """Generate under `method`, or make it say `tokens`."""
+    """Generate under `method`, or make it say `tokens`, and note what it does."""
     how = asked.arguments()
     if tokens is not None:
         forcing = _Say(inputs["input_ids"].shape[1], tokens)
         how |= {"max_new_tokens": len(tokens), "logits_processor": LogitsProcessorList([forcing])}
-    session = method(vlm.model, processor=vlm.processor, readout=True)
+    probes = () if notes is None else (Look(notes),)
+    if notes is not None:
+        method = Stack(tuple(Noted(part, notes) for part in method.methods))
+    session = method(vlm.model, processor=vlm.processor, readout=True, probes=probes)
     with options.explained(), session:
         output = session.generate(**inputs, **how, return_dict_in_generate=True, output_logits=True)
         if session.record is None or session.run is None:
@@ -97,102 +102,71 @@ class Notes:
     own: dict[str, dict[int, Tensor]] = field(default_factory=dict)
 
 
-def watched(method: AnyMethod, notes: Notes) -> Stack:
-    """`method` doing what it does, and writing it into `notes`."""
-    return Stack((Look(notes), *(_watched(part, notes) for part in method.methods)))
+class Look(Probe):
+    """Notes each layer's rows."""
+
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
+
+    def take_row(
+        self, layer: int, weights: Tensor, image: ImageColumns, run: GenerationState
+    ) -> None:
+        step = run.seen - run.length
+        placed = _logical(weights[0], layer, run)
+        self.notes.gaze.setdefault(step, {})[layer] = placed.mean(0)
+        self.notes.mass.setdefault(step, {})[layer] = float(weights[0].sum(-1).mean())
+
+    def take_rows(self, call: Call) -> None:
+        if call.is_prefill and call.sink is not None:
+            kept = [weights[0].sum(-1).mean(0) for _, weights in call.row_blocks()]
+            self.notes.rows.setdefault(call.layer, torch.cat(kept).cpu())
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Look(Method):
-    """Changes nothing; writes down every layer's newest row of attention."""
+class Noted(Wrapper):
+    """A method, with what its verbs give written into `notes`."""
 
+    method: Method
     notes: Notes
 
-    def prune_cache(self, layer: int, run: GenerationState) -> None:
-        weights = run.last_rows[layer].weights[0]  # (heads, entries)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.method.name)
+
+    def __repr__(self) -> str:
+        return repr(self.method)
+
+    def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
+        given = self.notes.streams[self.name] = self.method.second_input(prompt)
+        return given
+
+    def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         step = run.seen - run.length
-        self.notes.gaze.setdefault(step, {})[layer] = _logical(weights, layer, run).mean(0)
-        self.notes.mass.setdefault(step, {})[layer] = float(weights.sum(-1).mean())
+        self.notes.first[step] = plain[0, -1].float().cpu()
+        if own is not None:
+            self.notes.own.setdefault(self.name, {})[step] = own[0, -1].float().cpu()
+        return self.method.logits_term(plain, own, run)
 
+    def shared_head(self, call: Call) -> Tensor | None:
+        chosen = self.method.shared_head(call)
+        if chosen is None or int(chosen[0]) < 0 or call.layer in self.notes.shared:
+            return chosen
+        head, columns = int(chosen[0]), call.key.shape[2]
+        received = torch.zeros(call.n_heads, columns, device=call.key.device)
+        at = torch.arange(columns, device=call.key.device)
+        for block, weights in call.row_blocks():
+            below = torch.arange(block.start, block.stop, device=at.device)[:, None] > at
+            received += (weights[0] * below).sum(1)
+        received /= (columns - 1 - at).clamp(min=1)
+        self.notes.shared[call.layer] = head, received.mean(0).cpu(), received[head].cpu()
+        return chosen
 
-def _watched(method: Method, notes: Notes) -> Method:
-    kind = type(method)
-    verbs = {verb: take for verb, take in _TAKERS.items() if method.overrides(verb)}
-    members = {verb: _noting(kind, verb, take, notes) for verb, take in verbs.items()}
-    # Without a name of its own the variant is no new entry of the registry.
-    variant: type[Method] = type(kind.__name__, (kind,), members)
-    given = {f.name: getattr(method, f.name) for f in fields(kind) if f.init}  # type: ignore[arg-type]
-    return variant(**given)
-
-
-def _noting(kind: type[Method], verb: str, take: Callable[..., None], notes: Notes) -> Any:
-    original = getattr(kind, verb)
-
-    def noted(self: Method, *arguments: Any) -> Any:
-        outcome = original(self, *arguments)
-        take(notes, self.name, outcome, *arguments)
-        return outcome
-
-    return noted
-
-
-def _take_stream(notes: Notes, name: str, outcome: Any, prompt: Prompt) -> None:
-    notes.streams[name] = outcome
-
-
-def _take_fold(
-    notes: Notes, name: str, outcome: Any, plain: Tensor, own: Tensor | None, run: GenerationState
-) -> None:
-    step = run.seen - run.length
-    notes.first[step] = plain[0, -1].float().cpu()
-    if own is not None:
-        notes.own.setdefault(name, {})[step] = own[0, -1].float().cpu()
-
-
-def _take_sink(notes: Notes, name: str, outcome: Any, call: Call) -> None:
-    if outcome is None or not call.is_prefill:
-        return
-    sink = torch.as_tensor(outcome, device=call.query.device)
-    kept = []
-    for start in range(0, call.n_queries, 256):
-        block = range(start, min(start + 256, call.n_queries))
-        scores = scores_of(call.query[:1, :, block.start : block.stop], call.key[:1], call.scaling)
-        mask = block_mask(call.mask, block, call.rows_at.start, call.key)[:1]
-        placed = masked(scores, mask).logsumexp(-1)  # (1, heads, rows)
-        here = sink[..., block.start : block.stop] if sink.dim() and sink.shape[-1] > 1 else sink
-        kept.append((placed - (here[:1] if here.dim() else here)).sigmoid()[0].mean(0))
-    notes.rows.setdefault(call.layer, torch.cat(kept).cpu())
-
-
-def _take_shared(notes: Notes, name: str, outcome: Any, call: Call) -> None:
-    if outcome is None or int(outcome[0]) < 0 or call.layer in notes.shared:
-        return
-    head = int(outcome[0])
-    columns = call.key.shape[2]
-    received = torch.zeros(call.n_heads, columns, device=call.key.device)
-    at = torch.arange(columns, device=call.key.device)
-    for block, weights in call.row_blocks():
-        below = torch.arange(block.start, block.stop, device=at.device)[:, None] > at
-        received += (weights[0] * below).sum(1)
-    received /= (columns - 1 - at).clamp(min=1)
-    notes.shared[call.layer] = head, received.mean(0).cpu(), received[head].cpu()
-
-
-def _take_factors(notes: Notes, name: str, outcome: Any, call: Call) -> None:
-    if outcome is None:
-        return
-    factors = outcome[:1].expand(1, call.key.shape[1], call.key.shape[2])[0]
-    placed = _logical(factors, call.layer, call.run, missing=float("nan")).nanmean(0)
-    notes.factors.setdefault(call.run.seen - call.run.length, []).append(placed)
-
-
-_TAKERS: dict[str, Callable[..., None]] = {
-    "second_input": _take_stream,
-    "logits_term": _take_fold,
-    "sink_logit": _take_sink,
-    "shared_head": _take_shared,
-    "key_scale": _take_factors,
-}
+    def key_scale(self, call: Call) -> Tensor | None:
+        found = self.method.key_scale(call)
+        if found is not None:
+            factors = found[:1].expand(1, call.key.shape[1], call.key.shape[2])[0]
+            placed = _logical(factors, call.layer, call.run, missing=float("nan")).nanmean(0)
+            self.notes.factors.setdefault(call.run.seen - call.run.length, []).append(placed)
+        return found
 
 
 def _held(cache: Any, image: list[bool]) -> CacheContents:

@@ -20,7 +20,7 @@ from seesay import options, pipeline
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.method import ATTENTION_VERBS
 from seesay.errors import MethodError, ModelError
-from seesay.explain.observation import Generation, Notes, say, watched
+from seesay.explain.observation import Generation, Notes, say
 from seesay.grounding import ScoredText, read
 from seesay.grounding.scores import svar_layers
 from seesay.models import patch_layout
@@ -83,7 +83,7 @@ def trace(
     steps = steps_of(asked.method)
     plain = say(vlm, Stack(), inputs, asked)
     changed = say(vlm, steps, inputs, asked) if steps.parts else plain
-    forced = say(vlm, watched(steps, notes), inputs, asked, plain.record.tokens[0])
+    forced = say(vlm, steps, inputs, asked, plain.record.tokens[0], notes)
 
     vocabulary = opened.vocabulary or vlm.vocabulary
     how: dict[str, Any] = {

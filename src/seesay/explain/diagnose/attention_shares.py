@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.explain.diagnose.text_probe import Batch, TextProbe
 from seesay.explain.diagnose.token_types import KINDS, kinds
 from seesay.methods.farsight import FarSight
 
 HALVES = 2  # bins of distance a doubling
 
 
-class AttentionShares(Probe):
+class AttentionShares(TextProbe):
     """What the rows that predict pay to each kind of token, by layer, mean over heads and rows.
 
     Notes: `shares` (layers, kinds), which sum to 1; `even` (kinds,) the shares if all tokens that
@@ -42,7 +42,7 @@ class AttentionShares(Probe):
         return [{"shares": s, "even": e, "background": self.known} for s, e in rows]
 
 
-class Fading(Probe):
+class Fading(TextProbe):
     """Attention on the picture by generated token, mean over heads and layers.
 
     Notes: `fading` (tokens,), with registers `registers` (tokens,); `even_picture` (tokens,) what
@@ -72,7 +72,7 @@ class Fading(Probe):
         return found
 
 
-class Distances(Probe):
+class Distances(TextProbe):
     """Attention on a token of the picture by its distance behind, times the tokens in sight, so
     that 1 is an even share; mean over heads and layers. Two bins a doubling of the distance.
 

@@ -22,7 +22,7 @@ from seesay.explain.diagnose.figures import (
     slowed,
     too_few_pictures,
 )
-from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.explain.diagnose.text_probe import Batch, TextProbe
 from seesay.explain.diagnose.token_types import KINDS, LOW
 from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, FindingPart, Numbers
 from seesay.explain.diagnose.wording import columns, interval, layers, percent
@@ -39,7 +39,7 @@ class Decay(Diagnosis):
     question = "Does attention leak to tokens that say nothing, and away from the picture?"
     paper = "Seeing Far and Clearly (FarSight), CVPR 2025, arXiv 2505.16652"
 
-    def takers(self, batch: Batch) -> list[Probe]:
+    def probes(self, batch: Batch) -> list[TextProbe]:
         return [AttentionShares(batch), Fading(batch), Fading(batch, FarSight()), Distances(batch)]
 
     def conclude(self, evidence: Evidence) -> Finding:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seesay.explain.diagnose.figures import Floats, Words
-from seesay.explain.diagnose.probe import Batch, Probe, read
+from seesay.explain.diagnose.text_probe import Batch, TextProbe, read
 from seesay.explain.diagnose.types import (
     Claim,
     DescribedImage,
@@ -41,7 +41,7 @@ class Heads(Diagnosis):
     question = "When a word is invented, do the model's attention heads look at different places?"
     paper = "Devils in Middle Layers (Attention Lens), CVPR 2025, arXiv 2411.16724"
 
-    def takers(self, batch: Batch) -> list[Probe]:
+    def probes(self, batch: Batch) -> list[TextProbe]:
         return [HeadMaps(batch)]
 
     def conclude(self, evidence: Evidence) -> Finding:
@@ -60,7 +60,7 @@ class Heads(Diagnosis):
         return self.finding([*parts, *([example] if example else [])])
 
 
-class HeadMaps(Probe):
+class HeadMaps(TextProbe):
     """Each object word's head maps over the picture, in two numbers a layer.
 
     Notes, by word: `agreement` (layers,) mean Pearson correlation over pairs of heads, −1 to 1;
@@ -188,13 +188,13 @@ def on_the_picture(
     sight = patch_grids(batch.view, batch.prompt_inputs, batch.images)[0]
     if sight is None:
         return None
-    taker = _Maps(batch, layer)
-    read(batch, [taker])
+    probe = _Maps(batch, layer)
+    read(batch, [probe])
     heads = min(_MOST_HEADS, batch.view.n_heads)
     side, gap = 82.0, 10.0
     body, y, rows = "", 8.0, []
     for k, word in enumerate(pair):
-        maps = taker.maps[k]
+        maps = probe.maps[k]
         top = max(float(one.max()) for one in maps.values())
         kind = "invented" if word.invented else "true"
         body += charts.text(8, y + 14, f"“{word.name}”, {kind}", "name")
@@ -218,7 +218,7 @@ def on_the_picture(
     )
 
 
-class _Maps(Probe):
+class _Maps(TextProbe):
     """Head maps of each word in one layer: word → head → (image tokens,)."""
 
     def __init__(self, batch: Batch, layer: int) -> None:

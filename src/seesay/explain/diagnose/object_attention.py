@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.engine.state import GenerationState
+from seesay.explain.diagnose.text_probe import Batch, TextProbe
 
 _AT_ONCE = 64  # image tokens under the head at once
 
 
-class ObjectAttention(Probe):
+class ObjectAttention(TextProbe):
     """VAR of the row that predicts each object word, and what attention adds to the word's logit.
 
     Notes, by word: `var` (layers, heads), `added` (layers,).
@@ -32,7 +33,7 @@ class ObjectAttention(Probe):
         seen = (own * self.batch.image[rows[here], None]).sum(-1)
         self.var[here.cpu(), layer] = seen.float().cpu()
 
-    def take_added(self, layer: int, added: Tensor) -> None:
+    def take_added(self, layer: int, added: Tensor, run: GenerationState) -> None:
         rows, tokens, ids = self.batch.words
         states = added[rows, self.batch.length - 1 + tokens].float()
         head: Any = self.batch.view.head
@@ -46,7 +47,7 @@ class ObjectAttention(Probe):
         return [{"var": var, "added": added} for var, added in pairs]
 
 
-class ObjectLens(Probe):
+class ObjectLens(TextProbe):
     """What image tokens read as, layer by layer, under the logit lens.
 
     Notes, by word: `reads` (layers,) the share of the picture's tokens whose likeliest vocabulary
@@ -66,7 +67,7 @@ class ObjectLens(Probe):
         said = (rows == pictures)[:, None] & (ids[:, None] == ids)
         self.silent = ~said.any(2).cpu()
 
-    def take_state(self, layer: int, hidden: Tensor) -> None:
+    def take_state(self, layer: int, hidden: Tensor, run: GenerationState) -> None:
         rows, _, ids = self.batch.words
         loudest = torch.zeros(len(hidden), len(ids))
         for row in range(len(hidden)):

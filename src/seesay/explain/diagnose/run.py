@@ -20,7 +20,6 @@ from seesay.explain.diagnose.decay import Decay
 from seesay.explain.diagnose.described import DiagnosedImage, pictures_of
 from seesay.explain.diagnose.heads import Heads
 from seesay.explain.diagnose.measurements import MeasurementFile
-from seesay.explain.diagnose.probe import Batch, read
 from seesay.explain.diagnose.protocol import (
     DiagnosisSettings,
     full_protocol,
@@ -31,6 +30,7 @@ from seesay.explain.diagnose.protocol import (
 from seesay.explain.diagnose.sinks import Sinks
 from seesay.explain.diagnose.sparsity import Sparsity
 from seesay.explain.diagnose.strength import Strength
+from seesay.explain.diagnose.text_probe import Batch, read
 from seesay.explain.diagnose.types import (
     DescribedImage,
     Diagnosis,
@@ -251,14 +251,14 @@ class DiagnosisWorker:
     def _read(
         self, names: Sequence[str], texts: Sequence[DescribedImage], opened: Sequence[Opened]
     ) -> Iterator[tuple[str, str, Any]]:
-        """What the takers of all these diagnoses note in one reading."""
+        """What the probes of all these diagnoses note in one reading."""
         batch = self._batch(texts, opened)
-        takers = {one.name: list(one.takers(batch)) for one in self.diagnoses if one.name in names}
-        together = [taker for own in takers.values() for taker in own]
+        probes = {one.name: list(one.probes(batch)) for one in self.diagnoses if one.name in names}
+        together = [probe for own in probes.values() for probe in own]
         if together:
             read(batch, together, self.vlm.processor)
-        for name, own in takers.items():
-            rows = [taker.results() for taker in own]
+        for name, own in probes.items():
+            rows = [probe.results() for probe in own]
             for k, text in enumerate(texts):
                 found = {key: value for row in rows for key, value in row[k].items()}
                 yield name, text.picture, found

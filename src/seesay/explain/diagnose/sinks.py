@@ -22,7 +22,7 @@ from seesay.explain.diagnose.figures import (
     rank_correlation,
     too_few_pictures,
 )
-from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.explain.diagnose.text_probe import Batch, TextProbe
 from seesay.explain.diagnose.types import (
     Claim,
     DescribedImage,
@@ -45,7 +45,7 @@ class Sinks(Diagnosis):
     question = "Are there patches that everything behind them looks back to, and do they matter?"
     paper = "Seeing Clearly by Layer Two (EAH), EMNLP 2025, arXiv 2411.09968"
 
-    def takers(self, batch: Batch) -> list[Probe]:
+    def probes(self, batch: Batch) -> list[TextProbe]:
         return [SinkColumns(batch)]
 
     def conclude(self, evidence: Evidence) -> Finding:
@@ -65,7 +65,7 @@ class Sinks(Diagnosis):
         )
 
 
-class SinkColumns(Probe):
+class SinkColumns(TextProbe):
     """The image's sink columns while the prompt is read.
 
     Notes: `sinks` (layers, heads) their number; `densest` (layers,) the head with most of them, −1

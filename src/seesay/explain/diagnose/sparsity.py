@@ -27,7 +27,7 @@ from torch import Tensor
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.explain.diagnose.described import PLAIN, Captions
 from seesay.explain.diagnose.figures import mean, mean_curve, too_few_pictures
-from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.explain.diagnose.text_probe import Batch, TextProbe
 from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, FindingPart, Numbers
 from seesay.explain.diagnose.wording import columns, interval, layers, percent
 from seesay.methods import VASparse
@@ -52,7 +52,7 @@ class Sparsity(Diagnosis):
     question = "Can most of what the model remembers be dropped, and what would be lost?"
     paper = "VASparse, CVPR 2025, arXiv 2501.06553"
 
-    def takers(self, batch: Batch) -> list[Probe]:
+    def probes(self, batch: Batch) -> list[TextProbe]:
         return [Sorted(batch), TextSinks(batch)]
 
     def methods(self, view: ModelView) -> Mapping[str, AnyMethod]:
@@ -336,7 +336,7 @@ TYPES = ("picture", "prompt", "answer")
 _FEWEST_ROWS = 5  # below a column, for its mean to mean something
 
 
-class Sorted(Probe):
+class Sorted(TextProbe):
     """How concentrated each row's attention is; means over heads and rows that predict.
 
     Notes: `curve` (layers, grid) the attention that the share `GRID` of the tokens in sight holds,
@@ -386,7 +386,7 @@ class Sorted(Probe):
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-class TextSinks(Probe):
+class TextSinks(TextProbe):
     """Text tokens that all later rows of the answer look back to.
 
     A column's level is the attention it receives from the rows of the answer behind it, times the

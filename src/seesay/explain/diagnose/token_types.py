@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seesay.errors import ModelError
-from seesay.explain.diagnose.probe import Batch
+from seesay.explain.diagnose.text_probe import Batch
 from seesay.models.patch_layout import Tile
 
 KINDS = (

@@ -17,7 +17,7 @@ from seesay.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     from seesay.engine import AnyMethod
-    from seesay.explain.diagnose.probe import Batch, Probe
+    from seesay.explain.diagnose.text_probe import Batch, TextProbe
     from seesay.models.view import ModelView
 
 Verdict = Literal["holds here", "does not hold here", "cannot be told"]
@@ -176,7 +176,7 @@ class Evidence:
     Attributes:
         view: the model.
         told: the texts of the plain model, in the order of the pictures.
-        notes: by diagnosis, picture → what its taker noted.
+        notes: by diagnosis, picture → what its probe noted.
         asked: by diagnosis, picture → label of a method → counts of its text; see `asking.COUNTS`.
         reopen: reads a picture and its text in again, for a figure on the picture.
     """
@@ -206,7 +206,7 @@ class Diagnosis(ABC):
     question: ClassVar[str]
     paper: ClassVar[str]
 
-    def takers(self, batch: Batch) -> Sequence[Probe]:
+    def probes(self, batch: Batch) -> Sequence[TextProbe]:
         """Who takes notes as the texts are read; what they note of a picture is put together."""
         return ()
 

@@ -16,7 +16,7 @@ import numpy as np
 from seesay.evaluate import risk_model
 from seesay.explain.diagnose.figures import Floats, Words, too_few_pictures
 from seesay.explain.diagnose.object_attention import ObjectAttention, ObjectLens
-from seesay.explain.diagnose.probe import Batch, Probe
+from seesay.explain.diagnose.text_probe import Batch, TextProbe
 from seesay.explain.diagnose.types import Claim, Diagnosis, Evidence, Finding, FindingPart, Numbers
 from seesay.explain.diagnose.wording import columns, interval, layers
 from seesay.grounding.scores import svar_layers
@@ -32,7 +32,7 @@ class Vision(Diagnosis):
     question = "Which layers look at the picture when the model writes the name of an object?"
     paper = "Devils in Middle Layers (Attention Lens), CVPR 2025, arXiv 2411.16724"
 
-    def takers(self, batch: Batch) -> list[Probe]:
+    def probes(self, batch: Batch) -> list[TextProbe]:
         return [ObjectAttention(batch), ObjectLens(batch)]
 
     def conclude(self, evidence: Evidence) -> Finding:

@@ -1,16 +1,13 @@
-"""One forward over prompts and what was said behind them, with notes taken layer by layer.
+"""One forward over prompts and what was said behind them, seen layer by layer.
 
 A text that is read gives the very rows that its generation computed, since attention is causal; so
-all rows are there at once and no map has to be kept. `Watch` is a method that changes nothing (or
-sets FarSight's registers) and hands each layer's rows, a block at a time, to takers, who keep a few
-numbers of each.
+all rows are there at once and no map has to be kept: probes see a block of rows at a time and keep
+a few numbers of each.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,12 +17,12 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from seesay import options
-from seesay.engine import Method, Stack
-from seesay.engine.attention import Call, block_mask, masked, scores_of
+from seesay.engine import Stack
+from seesay.engine.attention import Call
+from seesay.engine.probes import Probe
 from seesay.engine.state import Prompt
 from seesay.explain.diagnose.types import DescribedImage
-from seesay.explain.lens import attention_of
-from seesay.methods.farsight import FarSight, sink_logit
+from seesay.methods.farsight import FarSight
 from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
@@ -116,11 +113,12 @@ class Batch:
         return [part.tolist() for part in torch.split(values, counts)]
 
 
-class Probe:
-    """Takes notes of a reading; override what is needed and nothing else is computed.
+class TextProbe(Probe):
+    """Sees a reading of prompts and texts; override what is needed, the engine's `Probe.take_state`
+    and `Probe.take_added` among it, and nothing else is computed.
 
     Attributes:
-        registers: read with these in every layer; takers with equal ones share a forward.
+        registers: read under these; probes with equal ones share a forward.
     """
 
     registers: FarSight | None = None
@@ -135,99 +133,43 @@ class Probe:
     def take_prompt(self, layer: int, blocks: Iterator[tuple[range, Tensor]]) -> None:
         """The prompt's rows: (rows, (pictures, heads, rows, prompt columns)), in order."""
 
-    def take_state(self, layer: int, hidden: Tensor) -> None:
-        """A layer's output (pictures, columns, hidden)."""
-
-    def take_added(self, layer: int, added: Tensor) -> None:
-        """What a layer's attention adds, after its output projection; shape as the state."""
-
     def results(self) -> list[dict[str, Any]]:
         """The notes of each picture, JSON types only."""
         raise NotImplementedError
 
-    def overrides(self, name: str) -> bool:
-        return getattr(type(self), name) is not getattr(Probe, name)
+    def wants(self, what: str) -> bool:
+        return getattr(type(self), what) is not getattr(TextProbe, what)
 
 
-def read(batch: Batch, takers: Sequence[Probe], processor: Any = None) -> None:
-    """Read the batch once for each kind of registers, with everybody taking notes."""
-    kinds = list(dict.fromkeys(taker.registers for taker in takers))
-    for registers in kinds:
-        _forward(batch, [t for t in takers if t.registers == registers], registers, processor)
+class _Rows(Probe):
+    """Hands each layer's rows to all text probes of a forward, each block computed once."""
 
+    def __init__(self, batch: Batch, probes: Sequence[TextProbe]) -> None:
+        self.length = batch.length
+        self.of_prompt = [probe for probe in probes if probe.wants("take_prompt")]
+        self.of_texts = [probe for probe in probes if probe.wants("take_text")]
 
-def _forward(
-    batch: Batch, takers: Sequence[Probe], registers: FarSight | None, processor: Any
-) -> None:
-    view = batch.view
-    with torch.no_grad(), ExitStack() as undo:
-        for layer, module in enumerate(view.layers):
-            for name, part in (("take_state", module), ("take_added", None)):
-                chosen = [taker for taker in takers if taker.overrides(name)]
-                if chosen:
-                    place = part or attention_of(module)
-                    hook = place.register_forward_hook(_telling(chosen, name, layer))
-                    undo.callback(hook.remove)
-        watch = Watch(batch, tuple(takers), registers)
-        undo.enter_context(options.explained())
-        undo.enter_context(Stack((watch,))(view.model, processor=processor))
-        view.model(**batch.inputs, use_cache=False, logits_to_keep=1)
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Watch(Method):
-    """Shows takers each layer's rows, in the one verb that sees all rows; changes nothing unless it
-    sets registers."""
-
-    batch: Batch
-    takers: tuple[Probe, ...]
-    registers: FarSight | None = None
-
-    def sink_logit(self, call: Call) -> float | None:
-        sink = None if self.registers is None else sink_logit(self.registers.sigma, math.inf)
-        length, columns = self.batch.length, call.n_queries
-        for taker in self.takers:
-            if taker.overrides("take_prompt"):
-                prompt = ((rows, w[..., :length]) for rows, w in blocks(call, 0, length, sink))
-                taker.take_prompt(call.layer, prompt)
-        texts = [taker for taker in self.takers if taker.overrides("take_text")]
-        if texts:
-            for rows, weights in blocks(call, length - 1, columns - 1, sink):
+    def take_rows(self, call: Call) -> None:
+        length = self.length
+        for probe in self.of_prompt:
+            blocks = call.row_blocks(_ROWS, 0, length)
+            probe.take_prompt(call.layer, ((rows, w[..., :length]) for rows, w in blocks))
+        if self.of_texts:
+            for rows, weights in call.row_blocks(_ROWS, length - 1, call.n_queries - 1):
                 steps = range(rows.start - length + 1, rows.stop - length + 1)
-                for taker in texts:
-                    taker.take_text(call.layer, steps, weights)
-        return sink
+                for probe in self.of_texts:
+                    probe.take_text(call.layer, steps, weights)
 
 
-def blocks(
-    call: Call, first: int, stop: int, sink: float | None = None
-) -> Iterator[tuple[range, Tensor]]:
-    """The softmax map of rows `first` to `stop` (exclusive), in blocks.
-
-    Args:
-        sink: the logit of one more entry, whose share is dropped.
-
-    Yields (rows, (pictures, heads, rows, columns) float32).
-    """
-    for start in range(first, stop, _ROWS):
-        rows = range(start, min(start + _ROWS, stop))
-        scores = scores_of(call.query[:, :, rows.start : rows.stop], call.key, call.scaling)
-        scores = masked(scores, block_mask(call.mask, rows, call.rows_at.start, call.key))
-        weights = scores.softmax(-1)
-        if sink is not None:
-            weights = weights * (scores.logsumexp(-1, keepdim=True) - sink).sigmoid()
-        yield rows, weights
-
-
-def _telling(takers: Sequence[Probe], name: str, layer: int) -> Any:
-    """A forward hook that passes a module's output on."""
-
-    def tell(module: nn.Module, args: Any, output: Any) -> None:
-        hidden = output[0] if isinstance(output, tuple) else output
-        for taker in takers:
-            getattr(taker, name)(layer, hidden)
-
-    return tell
+def read(batch: Batch, probes: Sequence[TextProbe], processor: Any = None) -> None:
+    """Read the batch once for each kind of registers, seen by all probes."""
+    for registers in dict.fromkeys(probe.registers for probe in probes):
+        together = [probe for probe in probes if probe.registers == registers]
+        methods = Stack(() if registers is None else (registers,))
+        seen = [_Rows(batch, together), *together]
+        session = methods(batch.view.model, processor=processor, probes=seen)
+        with torch.no_grad(), options.explained(), session:
+            batch.view.model(**batch.inputs, use_cache=False, logits_to_keep=1)
 
 
 def _with_texts(inputs: Mapping[str, Any], texts: Sequence[Sequence[int]]) -> dict[str, Any]:
