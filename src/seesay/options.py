@@ -224,6 +224,7 @@ def inputs_for(
             "Check that its chat template has a place for an image"
         ) from error
     inputs: dict[str, Any] = dict(batch.to(model.device, dtype=model.dtype))
+    inputs.pop("labels", None)  # of a processor that thinks of training
     if not bool(ModelView.of(model, processor).image_columns(**inputs).any(1).all()):
         raise ModelError(
             f"{type(processor).__name__} left the picture out of the prompt, so the model would "

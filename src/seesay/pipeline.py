@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -280,13 +280,32 @@ def _yes(vlm: VLM, record: Record, row: int) -> float | None:
 
 
 def untouched(vlm: VLM) -> float:
-    """How far an empty session moves the logits on a grey image: 0.0 if not at all."""
+    """How far an empty session moves the logits on a grey image, over the prompt and 12 decoded
+    tokens: 0.0 if not at all. A readout computes decoded rows itself, so there it counts from what
+    rounding cannot explain."""
     image = Image.new("RGB", (224, 224), (127, 127, 127))
-    inputs: Mapping[str, Any] = options.inputs_for(
+    inputs = options.inputs_for(
         vlm.model, vlm.processor, [image], "Please describe this image in detail."
     )
-    with torch.no_grad():
-        plain = vlm.model(**inputs).logits
+    how: dict[str, Any] = {"max_new_tokens": 12, "min_new_tokens": 12, "do_sample": False}
+    how |= {"return_dict_in_generate": True, "output_logits": True}
+
+    def logits() -> Tensor:
+        return torch.cat(vlm.model.generate(**inputs, **how).logits).float()  # (tokens, vocabulary)
+
+    with torch.no_grad(), options.explained():
+        plain = logits()
+        with Stack()(vlm.model, processor=vlm.processor):
+            empty = logits()
         with Stack()(vlm.model, processor=vlm.processor, readout=True):
-            inside = vlm.model(**inputs).logits
-    return float((plain - inside).abs().max())
+            seen = logits()
+    said = plain.argmax(-1), seen.argmax(-1)
+    apart = (said[0] != said[1]).nonzero()
+    same = int(apart[0]) + 1 if len(apart) else len(plain)  # up to a tie that rounding breaks
+    off = (plain - seen)[:same].abs().amax(-1)
+    rounding = torch.finfo(vlm.model.dtype).eps * _ROUNDINGS * plain.std()
+    off[1:][off[1:] < rounding] = 0.0
+    return float(max((plain - empty).abs().max(), off.max()))
+
+
+_ROUNDINGS = 2**14  # of a layer's row, summed over a decoder

@@ -206,13 +206,17 @@ class VLM:
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def fits(self, method: str | AnyMethod) -> str | None:
-        """None if the method can be installed on this model, else the reason why not."""
+        """None if the model generates under the method, else the reason why not; found out on a
+        drawn scene, two tokens long."""
+        asked = GenerationOptions.of(PROMPT, method=method, max_new_tokens=2)
+        steps = verification.steps_of(asked.method)
         try:
-            with method_of(method)(self.model, processor=self.processor):
-                pass
+            if steps.parts:
+                scene = open_picture(bundled.presence_exam(1)[0][0])
+                pipeline.answer(self, [scene], replace(asked, method=steps))
         except SeesayError as error:
             return str(error)
-        return verification.unfit(self, method_of(method))
+        return verification.unfit(self, asked.method)
 
     @property
     def scale(self) -> str:

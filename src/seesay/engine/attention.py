@@ -19,7 +19,7 @@ Which methods act in which layer.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,8 +31,9 @@ from torch.nn import functional
 from seesay.engine.kv_cache import CompactedLayer, LastRow
 from seesay.engine.method import ATTENTION_VERBS, Method, Stack
 from seesay.engine.state import GenerationState, ImageColumns
-from seesay.errors import MethodError
+from seesay.errors import EngineError, MethodError
 from seesay.models.compat import Kernel, attention_function, implementation, registered
+from seesay.models.layers import PASSED_ON, UNDERSTOOD
 from seesay.models.view import ModelView
 
 # A sink this low holds no mass, and still is a finite number in half precision.
@@ -48,6 +49,7 @@ class Call:
         query, key, value: after the rotary embedding; keys include the cache.
         mask: as the module docstring says.
         scaling: factor on q·k, usually head_dim^−½.
+        cap: the family's own cap c on scores, which are c·tanh(s/c); None without one.
         image: the image columns of the rows at hand.
         run: the generation's state.
         factor: (batch, heads, columns) on the scores of a single row, from `key_scale`; while the
@@ -66,6 +68,7 @@ class Call:
     run: GenerationState
     factor: Tensor | None = None
     sink: Tensor | None = None
+    cap: float | None = None
 
     @property
     def n_queries(self) -> int:
@@ -89,6 +92,16 @@ class Call:
         """The logical columns at which the queries stand, whatever the cache holds."""
         return range(self.run.seen - self.n_queries, self.run.seen)
 
+    @property
+    def first_column(self) -> int:
+        """The logical column of the first key: a window's layer holds the newest columns alone."""
+        return max(0, self.run.seen - self.key.shape[2])
+
+    def scores(self, query: Tensor) -> Tensor:
+        """`scores_of` these queries, capped as the family caps them."""
+        found = scores_of(query, self.key, self.scaling)
+        return found if self.cap is None else (found / self.cap).tanh() * self.cap
+
     def row_blocks(
         self, rows: int = 256, first: int = 0, stop: int | None = None
     ) -> Iterator[tuple[range, Tensor]]:
@@ -103,8 +116,9 @@ class Call:
         stop = self.n_queries if stop is None else stop
         for start in range(first, stop, rows):
             block = range(start, min(start + rows, stop))
-            scores = scores_of(self.query[:, :, block.start : block.stop], self.key, self.scaling)
-            scores = masked(scores, block_mask(self.mask, block, self.rows_at.start, self.key))
+            scores = self.scores(self.query[:, :, block.start : block.stop])
+            at = self.rows_at.start - self.first_column
+            scores = masked(scores, block_mask(self.mask, block, at, self.key))
             weights = scores.softmax(-1)
             if self.sink is not None:
                 per_row = self.sink.dim() and self.sink.shape[-1] > 1
@@ -126,7 +140,7 @@ class Call:
         own, open_to = (
             x.gather(2, at.expand(-1, x.shape[1], -1, x.shape[3])) for x in (self.query, self.mask)
         )
-        return masked(scores_of(own, self.key, self.scaling), open_to).softmax(-1)
+        return masked(self.scores(own), open_to).softmax(-1)
 
 
 def attend(
@@ -144,18 +158,23 @@ def attend(
     if compacted is not None:
         call = replace(call, mask=compacted.mask(call.n_queries, call.n_heads))
         call = replace(call, image=compacted.image_columns(call.image, call.n_heads))
+    else:
+        call = replace(call, image=call.image.behind(call.first_column))
     own_query = call.query[:, :, -1]  # cached keys stay each head's own, whatever a layer rewrites
     call = _prepared(plan, call)
-    sink = _sink(plan, call)
+    own_sink = _own_sink(call, kwargs.get("s_aux"))
+    sink = _sink(plan, call, own_sink)
     probes = call.run.probes if plan.probed else ()
     by_row = [probe for probe in probes if probe.sees(call.layer, "take_row")]
     # A decoded row is one row either way, so where it is seen it is computed here, once.
     changes_row = not call.is_prefill and bool(plan.changes_row or by_row)
     if not changes_row:
-        if sink is None:
+        if sink is None or sink is own_sink:
             out = original(
                 module, call.query, call.key, call.value, call.mask, scaling=call.scaling, **kwargs
             )[0]
+        elif call.cap is not None:
+            out = attend_in_blocks(replace(call, sink=sink))
         else:
             out = attend_with_sink(call.query, call.key, call.value, call.mask, call.scaling, sink)
     for probe in probes:
@@ -176,9 +195,9 @@ def attend(
 
 def _prepared(plan: LayerPlan, call: Call) -> Call:
     """The call after `shared_head` and `key_scale`, without the unused end of a static cache."""
-    if call.mask is None and call.is_prefill and call.key.shape[2] > call.n_queries:
+    if call.mask is None and call.key.shape[2] > call.run.seen:
         # An empty static cache at prefill comes at its full length and without a mask.
-        n = call.n_queries
+        n = call.run.seen
         call = replace(call, key=call.key[:, :, :n], value=call.value[:, :, :n])
     if call.image.stop > call.key.shape[2]:  # a prompt read in chunks: not all of it is there yet
         call = replace(call, image=call.image.within(call.key.shape[2]))
@@ -200,14 +219,24 @@ def _prepared(plan: LayerPlan, call: Call) -> Call:
     return call
 
 
-def _sink(plan: LayerPlan, call: Call) -> Tensor | None:
-    """The sink's logit, (1 or batch, 1 or heads, 1 or queries) float32, or None without a sink."""
+def _own_sink(call: Call, logits: Tensor | None) -> Tensor | None:
+    """The sink that the family itself gives each head, (1, heads, 1); None without one."""
+    return None if logits is None else precise(logits).view(1, -1, 1)
+
+
+def _sink(plan: LayerPlan, call: Call, own: Tensor | None) -> Tensor | None:
+    """The sink's logit, (1 or batch, 1 or heads, 1 or queries) float32, or None without a sink.
+
+    Two sinks are one, whose logit is the logarithm of the sum of both exponentials.
+    """
     dtype = precise(call.query[:0]).dtype
     for method in plan.sink_logit:
         value = method.sink_logit(call)
         if value is not None:
-            return torch.as_tensor(value, device=call.query.device, dtype=dtype).clamp(min=_NO_SINK)
-    return None
+            sink = torch.as_tensor(value, device=call.query.device, dtype=dtype)
+            sink = sink.clamp(min=_NO_SINK)
+            return sink if own is None else torch.logaddexp(sink, own.to(dtype))
+    return own
 
 
 def _last_weights(plan: LayerPlan, call: Call, sink: Tensor | None) -> Tensor:
@@ -216,7 +245,7 @@ def _last_weights(plan: LayerPlan, call: Call, sink: Tensor | None) -> Tensor:
     With a sink they sum to less than 1.
     """
     row = call.query[:, :, -1:]
-    scores = scores_of(row, call.key, call.scaling)[:, :, 0]  # (batch, heads, columns)
+    scores = call.scores(row)[:, :, 0]  # (batch, heads, columns)
     if call.factor is not None:
         scores = scores * call.factor
     if plan.score_bias and call.predicts and call.image.stop:
@@ -282,6 +311,17 @@ def precise(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
+def attend_in_blocks(call: Call) -> Tensor:
+    """All rows in plain torch, a block at a time, where no fused kernel knows what the family does
+    to its scores; (batch, queries, heads, head_dim)."""
+    parts = []
+    for _, weights in call.row_blocks():
+        batch, heads, rows, columns = weights.shape
+        packed = weights.to(call.value.dtype).view(batch, call.value.shape[1], -1, columns)
+        parts.append(torch.matmul(packed, call.value).view(batch, heads, rows, -1))
+    return torch.cat(parts, 2).transpose(1, 2).contiguous()
+
+
 def mix(weights: Tensor, value: Tensor) -> Tensor:
     """weights (batch, heads, columns) · value → (batch, 1, heads, head_dim)."""
     batch, heads, columns = weights.shape
@@ -327,7 +367,7 @@ def attend_with_sink(
         is_causal=causal,
         enable_gqa=groups > 1 and causal,
     )
-    return out[:, :, int(causal) :, :dim].transpose(1, 2).contiguous()
+    return out[:, :, int(causal) :, :-8].transpose(1, 2).contiguous()
 
 
 def mass_on(
@@ -408,6 +448,32 @@ def current_kernel(decoder: Any) -> Kernel:
     """As `original_kernel`, but a session's own function in a session, which may stand aside."""
     name = implementation(decoder)
     return attention_function(name) if name.startswith("seesay-") else original_kernel(decoder)
+
+
+def checked(decoder: Any, layer: int, keywords: Mapping[str, Any], kernel: Kernel) -> float | None:
+    """The cap on a layer's scores, None without one; by allow-list, so that a family whose
+    attention does something that is not known here is refused before anything comes of it.
+
+    Raises:
+        EngineError: a keyword that is not understood; or a cap or a sink of the family's own under
+            a kernel that leaves them out.
+    """
+    given = {name for name, value in keywords.items() if value is not None}
+    unknown = sorted(given - PASSED_ON - UNDERSTOOD)
+    if unknown:
+        raise EngineError(
+            f"layer {layer} of {type(decoder).__name__} attends with {', '.join(unknown)}, "
+            "which is not understood here, so nothing was computed; run this model without a "
+            "session"
+        )
+    if given & {"softcap", "s_aux"} and kernel is attention_function("sdpa"):
+        raise EngineError(
+            f"layer {layer} of {type(decoder).__name__} caps its scores or has sinks of its "
+            "own, which this attention function leaves out; load the model with "
+            "attn_implementation='eager'"
+        )
+    cap: float | None = keywords.get("softcap")
+    return cap
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # Named per token or per row, never per image; everything else that is a tensor is image input.
 _POSITIONS = "position_ids"
 _MASK = "attention_mask"
+_BY_IMAGE = ("pooler_output", "last_hidden_state")
+_LEVELS = "deepstack_features"  # a list of the like, one a level
 _NOT_BATCHED = (*CACHE_NAMES, "logits_to_keep", "mm_encoder_outputs", "cache_position")
 
 
@@ -154,15 +156,17 @@ def _stacked(name: str, value: Any, run: GenerationState) -> Any:
     if not isinstance(value, Tensor) or value.dim() == 0:
         return value
     dim = 1 if name == _POSITIONS and value.dim() == 3 else 0
-    others = [_override(name, value, given) for given in run.overrides.values()]
+    others = [_override(name, value, given, run) for given in run.overrides.values()]
     return torch.cat([value, *others], dim=dim)
 
 
-def _override(name: str, value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
+def _override(
+    name: str, value: Tensor, given: Mapping[str, Tensor], run: GenerationState
+) -> Tensor:
     if name not in given:
         return value
     if name == _MASK:
-        return _closed(value, given[_MASK])
+        return _closed(value, given[_MASK], run.seen)
     other = given[name]
     if other.shape[0] != value.shape[0] and value.shape[0] % other.shape[0] == 0:
         other = other.repeat_interleave(value.shape[0] // other.shape[0], dim=0)
@@ -174,15 +178,17 @@ def _override(name: str, value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     return other.to(value.dtype)
 
 
-def _closed(mask: Tensor, prompt: Tensor) -> Tensor:
+def _closed(mask: Tensor, prompt: Tensor, seen: int) -> Tensor:
     """`mask` with the columns closed that the stream's own mask of the prompt does not show.
 
     Args:
         mask: (rows, columns), or (rows, 1, queries, columns), boolean or additive.
         prompt: (prompts, prompt columns), 0 where hidden; later columns stay as they are.
+        seen: columns so far; a window's mask is of the newest of them.
     """
     hidden = (prompt == 0).repeat_interleave(len(mask) // len(prompt), 0).to(mask.device)
-    hidden = functional.pad(hidden, (0, mask.shape[-1] - hidden.shape[1]))
+    columns = max(mask.shape[-1], seen)
+    hidden = functional.pad(hidden, (0, columns - hidden.shape[1]))[:, -mask.shape[-1] :]
     if mask.dim() == 4:
         hidden = hidden[:, None, None]
     lowest = torch.finfo(mask.dtype).min if mask.is_floating_point() else 0
@@ -195,7 +201,7 @@ def _for_beams(features: Any, run: GenerationState) -> Any:
     if beams == 1:
         return features
     per_row = run.prompt.mask.sum(1).tolist()
-    sizes = [len(image) for image in features.pooler_output]
+    sizes = [len(image) for image in _features(features)]
     order: list[int] = []
     image = 0
     for tokens in per_row:
@@ -204,25 +210,37 @@ def _for_beams(features: Any, run: GenerationState) -> Any:
             left -= sizes[image]
             image += 1
         order += [*range(first, image)] * beams
-    return _mapped(features, lambda values: _picked(values, order))
+    return _mapped([features], lambda values: _picked(values[0], order))
 
 
 def _joined(parts: list[Any]) -> Any:
     """Encoder outputs of several streams as one, images of later streams behind."""
-    first = copy.copy(parts[0])
-    first.pooler_output = _chained([part.pooler_output for part in parts])
-    if getattr(first, "deepstack_features", None) is not None:
-        levels = zip(*(part.deepstack_features for part in parts), strict=True)
-        first.deepstack_features = [_chained(list(level)) for level in levels]
-    return first
+    return _mapped(parts, _chained)
 
 
-def _mapped(features: Any, change: Any) -> Any:
-    new = copy.copy(features)
-    new.pooler_output = change(features.pooler_output)
-    if getattr(features, "deepstack_features", None) is not None:
-        new.deepstack_features = [change(level) for level in features.deepstack_features]
+def _mapped(parts: list[Any], change: Callable[[list[Any]], Any]) -> Any:
+    """Encoder outputs made of several, what they hold by image given to `change`."""
+    new = copy.copy(parts[0])
+    held = [name for name in _BY_IMAGE if getattr(new, name, None) is not None]
+    levels = getattr(new, _LEVELS, None) is not None
+    if not held and not levels:
+        raise EngineError(
+            f"image features come as a {type(new).__name__} without {' or '.join(_BY_IMAGE)}, so a "
+            "second stream cannot bring its own; use a method without a second image"
+        )
+    for name in held[:1]:  # a tower's own states stand behind what is handed on
+        setattr(new, name, change([getattr(part, name) for part in parts]))
+    if levels:
+        by_level = zip(*(getattr(part, _LEVELS) for part in parts), strict=True)
+        setattr(new, _LEVELS, [change(list(level)) for level in by_level])
     return new
+
+
+def _features(output: Any) -> Any:
+    """An encoder's output by image."""
+    found = (getattr(output, name, None) for name in _BY_IMAGE)
+    own = next((values for values in found if values is not None), None)
+    return getattr(output, _LEVELS)[0] if own is None else own
 
 
 def _picked(values: Any, order: list[int]) -> Any:

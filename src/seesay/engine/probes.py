@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from seesay.engine.attention import Call, current_kernel, switched
+from seesay.engine.attention import Call, checked, current_kernel, switched
 from seesay.errors import EngineError, ModelError
+from seesay.models.layers import attention_of
 
 if TYPE_CHECKING:
     from seesay.engine.state import GenerationState, ImageColumns
@@ -73,7 +74,7 @@ def hooked(
     with ExitStack() as undo:
         for what in wanted:
             for layer, module in enumerate(view.layers):
-                place = attention_of(module) if what == "take_added" else module
+                place = module if what == "take_state" else _attending(module)
                 tell = _telling(what, layer, current)
                 undo.callback(place.register_forward_hook(tell).remove)
         yield
@@ -85,7 +86,7 @@ def observed(view: ModelView, probe: Probe, run: GenerationState) -> Iterator[No
     it is, bit for bit.
 
     Raises:
-        EngineError: a layer that caps its attention scores.
+        EngineError: a keyword of an attention call that is not understood.
     """
     kernel = current_kernel(view.decoder)
     image = run.prompt
@@ -101,28 +102,24 @@ def observed(view: ModelView, probe: Probe, run: GenerationState) -> Iterator[No
     ) -> tuple[Tensor, Tensor | None]:
         layer = getattr(module, "layer_idx", None)
         if layer is not None and probe.sees(layer, "take_rows"):
-            if kwargs.get("softcap") is not None:
-                raise EngineError(
-                    "a layer caps its attention scores, so where it looks cannot be read; ask "
-                    "without gaze"
-                )
             scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-            probe.take_rows(Call(layer, query, key, value, attention_mask, scale, image, run))
+            cap = checked(view.decoder, layer, kwargs, kernel)
+            call = Call(layer, query, key, value, attention_mask, scale, image, run, cap=cap)
+            probe.take_rows(call)
         return kernel(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
 
     with switched(view.decoder, f"seesay-probe-{id(view.decoder):x}", attend):
         yield
 
 
-def attention_of(layer: nn.Module) -> nn.Module:
-    """A decoder layer's attention, whose output is that of its output projection."""
-    for name, child in layer.named_children():
-        if ("attn" in name or "attention" in name) and "norm" not in name:
-            return child
-    raise ModelError(
-        f"{type(layer).__name__} has no attention module of its own (a hybrid decoder), so its "
-        "attention cannot be read; use a model whose layers all attend"
-    )
+def _attending(layer: nn.Module) -> nn.Module:
+    """A layer's attention, whose output is that of its output projection."""
+    if (attention := attention_of(layer)) is None:
+        raise ModelError(
+            f"{type(layer).__name__} does not attend (a hybrid decoder), so what its attention "
+            "adds cannot be read; use a model whose layers all attend"
+        )
+    return attention
 
 
 def _telling(

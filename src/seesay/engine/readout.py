@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from seesay.engine.attention import Call
 from seesay.engine.deep import HiddenStates, neighbours
@@ -48,7 +49,8 @@ class Record:
         entropy: (sequences, tokens) of the model's own distribution, in nats.
         first: (sequences, vocabulary) log-probabilities that the first token was chosen from.
         var: (sequences, tokens, layers, heads) VAR of Attention Lens (arXiv 2411.16724): the
-            attention that the row predicting the token pays to all image tokens, 0 to 1.
+            attention that the row predicting the token pays to all image tokens, 0 to 1; NaN for
+            heads that a layer with fewer than others does not have.
         image_attention: (sequences, tokens, image tokens) what of it goes to each image token, in
             the order of the prompt; mean over heads and over the middle layers (5 to 18 of 32, by
             relative depth). NaN behind a prompt's last image token and under a compacted cache,
@@ -211,25 +213,33 @@ class Readout(Probe):
         self, layer: int, weights: Tensor, image: ImageColumns, run: GenerationState
     ) -> None:
         own = weights[: self._batch]
+        if missing := self._shape[1] - own.shape[1]:  # layers differ in their heads
+            own = functional.pad(own, (0, 0, 0, missing), value=math.nan)
         seen = own[:, :, image.start : image.stop]
         self._seen[layer] = seen if image.weight is None else seen * image.weight[: self._batch]
         if image.by_head:
             self._scattered.add(layer)
             return
-        self._image = image
+        self._image = whole = run.image or image
+        # What has left a layer's window gets nothing.
+        width = max(min(whole.stop, run.seen) - whole.start, 0)
+        self._seen[layer] = _behind_nothing(self._seen[layer], width)
         if layer == 0:
-            self._text = own[:, :, self._prompt :].sum(-1).mean(-1)
+            gone = max(0, run.seen - own.shape[-1])
+            self._text = own[:, :, max(0, self._prompt - gone) :].sum(-1).nanmean(-1)
 
     def take_rows(self, call: Call) -> None:
         # A text's maps of all layers would not fit, so each is summed at once.
         sums, means, text, image = [], [], [], call.image
         for _, weights in call.row_blocks(64, call.n_queries - self.rows):
             own = weights[0].transpose(0, 1)  # (rows, heads, columns)
+            if missing := self._shape[1] - own.shape[1]:
+                own = functional.pad(own, (0, 0, 0, missing), value=math.nan)
             seen = own[..., image.start : image.stop]
             seen = seen if image.weight is None else seen * image.weight[:1]
             sums.append(seen.sum(-1))
-            means.append(seen.mean(1))
-            text.append(own[..., self._prompt :].sum(-1).mean(-1))
+            means.append(seen.nanmean(1))
+            text.append(own[..., self._prompt :].sum(-1).nanmean(-1))
         self._image = image
         self._summed[call.layer] = torch.cat(sums), torch.cat(means)
         if call.layer == 0:
@@ -314,8 +324,9 @@ class Readout(Probe):
             both = step.logprobs(rows, tokens, self._ends)
             out["plain_logprob"][which, t], out["logprob"][which, t] = both.unbind(-1)
             going = going & ~torch.isin(new_tokens[:, t], self._ends)
-        for name in ("plain_logprob", "entropy", "var"):  # what every token has
-            if bool(out[name].view(count, length, -1).isnan().any(-1)[whole].any()):
+        for name in ("plain_logprob", "entropy", "var"):  # what every token has, in every layer
+            missing = out[name][whole].isnan()
+            if bool(missing.all(-1).any() if name == "var" else missing.any()):
                 raise broken(f"a written token was read without its {name}")
         gaze = out.pop("image_attention", None)
         blank = torch.full((count, length), math.nan)
@@ -369,7 +380,7 @@ class Readout(Probe):
             if self.deep is None:  # heat maps need the middle layers alone
                 stacked = stacked[:, [layer in self._middle for layer in whole]]
                 whole = [layer for layer in whole if layer in self._middle]
-            by_layer = stacked.mean(2)
+            by_layer = stacked.nanmean(2)
         middle = [at for at, layer in enumerate(whole) if layer in self._middle]
         if len(middle) == len(self._middle):
             found["image_attention"] = by_layer[:, middle].mean(1)
@@ -402,6 +413,11 @@ class Readout(Probe):
             return None
         words = self.deep.words.cpu()
         return words[torch.zeros_like(rows) if self.rows > 1 else rows].gather(1, tokens)
+
+
+def _behind_nothing(seen: Tensor, width: int) -> Tensor:
+    """`seen` (..., columns) with zeros before it, up to `width` columns."""
+    return functional.pad(seen, (width - seen.shape[-1], 0)) if seen.shape[-1] < width else seen
 
 
 def generate(

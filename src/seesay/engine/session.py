@@ -16,7 +16,15 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from seesay.engine import contrastive, embeddings, readout, recompute, state
-from seesay.engine.attention import Call, attend, original_kernel, plan_layers, shadowed, switched
+from seesay.engine.attention import (
+    Call,
+    attend,
+    checked,
+    original_kernel,
+    plan_layers,
+    shadowed,
+    switched,
+)
 from seesay.engine.kv_cache import prune, recounted
 from seesay.engine.method import Stack
 from seesay.engine.probes import Probe, hooked
@@ -78,6 +86,8 @@ class Session:
         self.run: GenerationState | None = None
         self.record: Record | None = None
         self._readout, self._deep = bool(readout), readout == "deep"
+        if self._deep:
+            _ = self.view.lens  # found out by a forward, so before the session is open
         self._probes = tuple(probes)
         probed = self._probed()
         self._plans = plan_layers(self.view, stack, probed)
@@ -326,13 +336,9 @@ class Session:
             return self._original(
                 module, query, key, value, attention_mask, scaling=scaling, **kwargs
             )
-        if kwargs.get("softcap") is not None:
-            raise EngineError(
-                f"layer {layer} caps its attention scores, which {self.stack} does "
-                "not support; choose a model without soft-capped attention"
-            )
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        call = Call(layer, query, key, value, attention_mask, scale, run.image, run)
+        cap = checked(self.view.decoder, layer, kwargs, self._original)
+        call = Call(layer, query, key, value, attention_mask, scale, run.image, run, cap=cap)
         return attend(plan, self._original, module, call, **kwargs)
 
 

@@ -117,6 +117,16 @@ class ImageColumns:
         """Those among the first `columns` columns."""
         return ImageColumns.of(self.mask[:, :columns])
 
+    def behind(self, column: int) -> ImageColumns:
+        """Those of a layer that holds the columns from `column` on: a window's."""
+        if not column:
+            return self
+        start, stop = max(self.start - column, 0), max(self.stop - column, 0)
+        weight = self.weight
+        if weight is not None:
+            weight = weight[..., weight.shape[-1] - (stop - start) :]
+        return ImageColumns(self.mask[:, column:], start, stop, weight)
+
     def for_rows(self, rows: int, streams: int) -> ImageColumns:
         """The same for a batch of `rows` rows: beams of a sample stand together, streams follow.
 

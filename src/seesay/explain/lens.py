@@ -303,6 +303,7 @@ def look_inside(
     """
     columns = view.image_columns(**inputs)[0].nonzero()[:, 0]
     row, lens = _NewestRow(columns), _LogitLens(view, columns, token, norm)
+    _ = view.lens  # found out by a forward, so before the session is open
     with torch.no_grad(), Stack()(view.model, processor=view.processor, probes=[row, lens]):
         output = view.model(**inputs, use_cache=True, logits_to_keep=1)
         states = torch.stack([row.added[layer] for layer in range(view.n_layers)])

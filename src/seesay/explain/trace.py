@@ -172,8 +172,8 @@ class _Case:
         return AttentionChange(
             plain=self._on_grid(plain.image_attention[0, moment.token]),
             changed=self._on_grid(self._looked()[moment.token]),
-            plain_var=_array(plain.var[0, moment.token].mean(-1)),
-            changed_var=_array(changed.var[0, moment.token].mean(-1)),
+            plain_var=_array(plain.var[0, moment.token].nanmean(-1)),
+            changed_var=_array(changed.var[0, moment.token].nanmean(-1)),
             layers=frozenset(layer for part in acting for layer in part.acts_in(self.vlm.view)),
         )
 

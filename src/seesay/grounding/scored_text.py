@@ -124,7 +124,7 @@ def checked(
 
 def _looked(mention: Mention, record: Record, row: int, cells: Tensor | None) -> Mention:
     """The mention with where the row that predicts it looked."""
-    by_layer = record.var[row].mean(-1)  # (tokens, layers)
+    by_layer = record.var[row].nanmean(-1)  # (tokens, layers)
     own = mention.token + 1
     cut = own >= len(by_layer) or bool(by_layer[own].isnan().any())
     return replace(

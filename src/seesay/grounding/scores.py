@@ -143,7 +143,7 @@ def _svar(own: bool) -> Callable[[Place], float | None]:
         var = _at(place.record.var, place, own)  # (layers, heads)
         if var is None:
             return None
-        return float(var[place.layers[0] : place.layers[1] + 1].mean(-1).sum())
+        return float(var[place.layers[0] : place.layers[1] + 1].nanmean(-1).sum())
 
     return of
 

@@ -91,8 +91,10 @@ class EAH(Method):
         if self.layer is not None:
             return [self.layer]
         if self.preset == "published":
-            return [_PUBLISHED_LAYER * view.n_layers // _PUBLISHED_DEPTH]
-        return [1]  # layer two, in a model of any depth
+            layer = _PUBLISHED_LAYER * view.n_layers // _PUBLISHED_DEPTH
+            return [min((n for n in view.attending if n >= layer), default=view.attending[-1])]
+        # Layer two, in a model of any depth; in a hybrid one the first behind it that attends.
+        return [min((n for n in view.attending if n), default=view.attending[-1])]
 
     def shared_head(self, call: Call) -> Tensor | None:
         rows, length = call.rows_at, call.run.length

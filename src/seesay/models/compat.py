@@ -136,6 +136,11 @@ def cache_in(arguments: Mapping[str, Any]) -> Cache | None:
     return next((arguments[name] for name in CACHE_NAMES if name in arguments), None)
 
 
+def cache_kinds(config: Any) -> set[str]:
+    """The classes of layers that generate's own cache has for a decoder of this config."""
+    return {type(layer).__name__ for layer in DynamicCache(config=config).layers}
+
+
 # ---- attention ---------------------------------------------------------------------------------
 
 

@@ -68,8 +68,9 @@ class _ImagesOnly:
 class _NoVideoProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers is untyped to us
     """Stands behind a family's processor and drops the video part that its `__init__` passes on."""
 
-    def __init__(self, *args: Any, video_processor: Any = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        given = {**dict(zip(super().get_attributes(), args, strict=False)), **kwargs}
+        super().__init__(**{name: part for name, part in given.items() if "video" not in name})
 
     @classmethod
     def get_attributes(cls) -> list[str]:
@@ -77,9 +78,9 @@ class _NoVideoProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers i
 
     @classmethod
     def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        return super().from_args_and_dict(
-            args, {**processor_dict, "video_processor": None}, **kwargs
-        )
+        given = iter(args)  # in the order of the family's own parts, the video one left out
+        filled = [None if "video" in name else next(given) for name in super().get_attributes()]
+        return super().from_args_and_dict(filled, processor_dict, **kwargs)
 
 
 def answer_lead(prompt: str) -> str:

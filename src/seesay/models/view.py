@@ -8,16 +8,18 @@ below `ModelView`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from seesay.errors import InputError, ModelError
 from seesay.models import compat
+from seesay.models.layers import attention_of, generates_by, layers_of, refuse_unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,6 @@ class ModelView:
         decoder: its text decoder, the module whose attention a method may change.
         layers: the decoder's layers, first to last.
         head: the language-model head, hidden state to logits.
-        norm: the norm between last layer and head; `head(norm(hidden))` reads a hidden state.
         image_token_ids: ids that stand for image (or video) features in `input_ids`; empty for a
             family that marks its image columns by an input of their own.
         processor: the model's processor if the caller gave it, for pixel statistics.
@@ -39,7 +40,6 @@ class ModelView:
     decoder: Any
     layers: nn.ModuleList
     head: nn.Module
-    norm: nn.Module
     image_token_ids: frozenset[int]
     processor: Any | None = None
 
@@ -57,18 +57,21 @@ class ModelView:
         if vision:
             refuse_unsupported(model.config)
         decoder = _language_model(model).get_decoder()
-        parent, layers = _layers(model, decoder)
-        if not decoder.is_backend_compatible():
+        found = layers_of(decoder)
+        if found is None:
             raise ModelError(
-                f"{_name(model.config)}: its decoder {type(decoder).__name__} does not use the "
+                f"{_name(model.config)}: no layer of its decoder {type(decoder).__name__} uses the "
                 f"AttentionInterface of transformers, so no method can reach it; {_REMEDY}"
             )
+        layers = found[1]
+        for layer in layers:
+            if (attention := attention_of(layer)) is not None:
+                refuse_unknown(attention, _name(model.config))
         return cls(
             model=model,
             decoder=decoder,
             layers=layers,
             head=model.get_output_embeddings(),
-            norm=_final_norm(model, parent),
             image_token_ids=_image_token_ids(model.config),
             processor=processor,
         )
@@ -105,13 +108,18 @@ class ModelView:
 
     @property
     def n_heads(self) -> int:
-        """Query heads a layer."""
-        return int(self.decoder.config.num_attention_heads)
+        """Query heads a layer; the most of any, where layers differ."""
+        return max(_each(self.decoder.config, "num_attention_heads"))
 
     @property
     def n_kv_heads(self) -> int:
         """Key and value heads a layer; a divisor of `n_heads`."""
-        return int(getattr(self.decoder.config, "num_key_value_heads", None) or self.n_heads)
+        return max(_each(self.decoder.config, "num_key_value_heads")) or self.n_heads
+
+    @cached_property
+    def attending(self) -> tuple[int, ...]:
+        """The layers that attend; in a hybrid decoder others keep states of another kind."""
+        return tuple(n for n, layer in enumerate(self.layers) if attention_of(layer) is not None)
 
     @property
     def vocabulary(self) -> int:
@@ -128,14 +136,22 @@ class ModelView:
 
         Returns logits (..., vocabulary), scaled and capped as the family scales and caps its own.
         """
-        logits: Tensor = self.head(self.norm(hidden) if norm else hidden)
-        config = self.decoder.config
-        scale, cap = (
-            getattr(config, name, None) for name in ("logit_scale", "final_logit_softcapping")
-        )
-        if scale is not None:
-            logits = logits * scale
+        reading = self.lens
+        logits: Tensor = self.head(reading.norm(hidden) if norm else hidden) * reading.scale
+        cap = reading.cap
         return logits if cap is None else (logits / cap).tanh() * cap
+
+    @property
+    def lens(self) -> HeadReading:
+        """How hidden states become logits; found out once a model, by a forward on a few tokens,
+        so ask before a session is open.
+
+        Raises:
+            ModelError: logits that are made in a way that is not understood.
+        """
+        if self.model not in _READINGS:
+            _READINGS[self.model] = _reading_of(self)
+        return _READINGS[self.model]
 
     def image_columns(self, input_ids: Tensor, **inputs: Any) -> Tensor:
         """Which columns of a prompt hold image tokens.
@@ -188,13 +204,10 @@ class ModelView:
 
 
 # Families that mark image columns by an input instead of a token id: model_type -> input name.
-_MASK_INPUT = {"kosmos-2": "image_embeds_position_mask"}
-
-# Families whose generate calls the generate of a part: model_type -> the part.
-_HANDS_OVER = dict.fromkeys(("instructblip", "blip-2"), "language_model")
+_MASK_INPUT = dict.fromkeys(("kosmos-2", "kosmos-2.5"), "image_embeds_position_mask")
 
 # Families whose Q-former looks at a picture with the prompt in view.
-_PROMPT_READERS = {"instructblip"}
+_PROMPT_READERS = {"instructblip", "instructblipvideo"}
 
 # Where a config keeps the ids; phi-4-multimodal's are nested in its vision part.
 _ID_NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
@@ -242,36 +255,86 @@ def _image_token_ids(config: Any) -> frozenset[int]:
 
 
 def _language_model(model: Any) -> Any:
-    part = _HANDS_OVER.get(model.config.model_type)
+    part = generates_by(model)
     return model if part is None else getattr(model, part)
 
 
-def _layers(model: Any, decoder: nn.Module) -> tuple[nn.Module, nn.ModuleList]:
-    """The first list of layers with attention in `decoder`, and the module that holds it."""
-    for parent in decoder.modules():
-        for child in parent.children():
-            if isinstance(child, nn.ModuleList) and any(map(_has_attention, child)):
-                return parent, child
+def _each(config: Any, name: str) -> list[int]:
+    """A count by layer, 0 where the config has none; one number where layers agree."""
+    try:
+        return [int(getattr(config, name, None) or 0)]
+    except AttributeError:  # layers differ
+        each = (getattr(layer, name, None) for layer in config.per_layer_config)
+        return [int(count or 0) for count in each]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadReading:
+    """From a hidden state to logits: cap · tanh(scale · head(norm(hidden)) / cap).
+
+    Attributes:
+        norm: the module between the last layer and the head.
+        scale: what the family multiplies the head's logits by.
+        cap: the family's cap on logits; None without one.
+    """
+
+    norm: nn.Module
+    scale: float
+    cap: float | None
+
+
+_READINGS: WeakKeyDictionary[Any, HeadReading] = WeakKeyDictionary()
+
+
+@torch.no_grad()
+def _reading_of(view: ModelView) -> HeadReading:
+    """Watch some tokens become logits."""
+    language, outputs = view.language_model, dict[str, Tensor]()
+    norms = {
+        name: module
+        for name, module in view.decoder.named_modules()
+        if "norm" in type(module).__name__.lower() or name == "ln_f"
+    }
+    with ExitStack() as undo:
+        for name, module in {**norms, "": view.head}.items():
+
+            def note(module: nn.Module, args: Any, output: Any, name: str = name) -> None:
+                outputs[name] = output
+                if not name:
+                    outputs["input"] = args[0]
+
+            undo.callback(module.register_forward_hook(note).remove)
+        spread = torch.linspace(1, view.vocabulary - 1, _TOKENS + len(view.image_token_ids)).long()
+        ids = [token for token in spread.tolist() if token not in view.image_token_ids]
+        given_ids = torch.tensor([ids], device=language.device)
+        logits = language(input_ids=given_ids, use_cache=False).logits.double().flatten(0, 1)
+    read, raw = (outputs.pop(name).double().flatten(0, 1) for name in ("input", ""))
+    given = {n: out[0].double() for n, out in outputs.items() if out[0].shape == read.shape}
+    found = next((n for n in reversed(given) if _factor(read, given[n]) is not None), None)
+    kept = logits > torch.finfo(view.head.weight.dtype).min / 2  # type: ignore[arg-type]
+    raw, logits = raw[..., : logits.shape[-1]][kept], logits[kept]
+    before = None if found is None else _factor(read, given[found])
+    for cap in (None, getattr(view.decoder.config, "final_logit_softcapping", None)):
+        free = logits if cap is None else (logits / cap).clamp(-1 + 1e-9, 1 - 1e-9).atanh() * cap
+        scale = _factor(free, raw)
+        if found is not None and before is not None and scale is not None:
+            return HeadReading(norms[found], before * scale, cap)
     raise ModelError(
-        f"{_name(model.config)}: no list of attention layers in its decoder; {_REMEDY}"
+        f"{_name(view.model.config)} makes its logits in a way that is not understood, so hidden "
+        "states cannot be read; leave the logit lens and the deep scores out"
     )
 
 
-def _has_attention(layer: nn.Module) -> bool:
-    return any("attn" in name or "attention" in name for name, _ in layer.named_children())
+def _factor(values: Tensor, of: Tensor) -> float | None:
+    """c with values = c · of, None if there is none."""
+    if not bool(of.any()):
+        return None
+    factor = float((values * of).sum() / (of * of).sum())
+    off = (values - factor * of).norm() / values.norm()
+    if not off < _ROUNDING:
+        return None
+    return 1.0 if abs(factor - 1) < _ROUNDING else factor
 
 
-def _final_norm(model: Any, parent: nn.Module) -> nn.Module:
-    """The norm beside the layers; an input norm comes before them, so the last one counts."""
-    norms = list(_norms(parent))
-    if not norms:
-        raise ModelError(
-            f"{_name(model.config)}: no norm after the decoder's last layer; {_REMEDY}"
-        )
-    return norms[-1]
-
-
-def _norms(parent: nn.Module) -> Iterator[nn.Module]:
-    for name, child in parent.named_children():
-        if "norm" in name or name == "ln_f":
-            yield child
+_ROUNDING = 0.02  # of half precision
+_TOKENS = 4

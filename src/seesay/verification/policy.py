@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from seesay.engine import AnyMethod, Method, Stack
-from seesay.errors import MethodError, ModelError
+from seesay.errors import ModelError, SeesayError
 from seesay.grounding import Calibration, Mention, ScoredText
 from seesay.grounding.attributes import Detail
 from seesay.grounding.clauses import Left, leave_out, leave_words_out, sentences
@@ -165,7 +165,7 @@ def unfit(vlm: VLM, method: AnyMethod) -> str | None:
     """Why this model cannot carry out what `method` does to texts; None if it can."""
     try:
         Policy.of(vlm, method)
-    except (MethodError, ModelError) as error:
+    except SeesayError as error:
         return str(error)
     return None
 

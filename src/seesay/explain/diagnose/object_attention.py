@@ -59,6 +59,7 @@ class ObjectLens(TextProbe):
 
     def __init__(self, batch: Batch) -> None:
         super().__init__(batch)
+        _ = batch.view.lens  # found out by a forward, so before the session is open
         rows, _, ids = batch.words
         shape = len(ids), batch.view.n_layers
         self.reads, self.sure, self.elsewhere = (torch.zeros(shape) for _ in range(3))

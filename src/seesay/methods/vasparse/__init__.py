@@ -24,12 +24,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from seesay.engine import Method
-from seesay.errors import nearest
+from seesay.errors import MethodError, nearest
 from seesay.methods.vasparse import scores, selection
 from seesay.methods.vasparse.scores import kept_tokens, penalty_weights  # noqa: F401
 
 # The pure functions, to be found where the method is.
 from seesay.methods.vasparse.selection import chosen_entries, density_peaks, merged, selection_score  # noqa: F401  # noqa: F401
+from seesay.models.compat import cache_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -156,9 +157,21 @@ class VASparse(Method):
 
     def acts_in(self, view: ModelView) -> Collection[int]:
         if self.selects:
-            return range(view.n_layers)
+            return view.attending
         first, last = self.layers or (0, view.n_layers - 1)
-        return range(first, last + 1) if self.penalises else ()
+        recurrent = set(range(view.n_layers)) - set(view.attending)
+        inside = [layer for layer in range(first, last + 1) if layer not in recurrent]
+        return inside if self.penalises else ()
+
+    def resolved_for(self, view: ModelView) -> Method:
+        kinds = cache_kinds(view.decoder.config) if self.selects else set()
+        if others := sorted(kinds - {"DynamicLayer"}):
+            raise MethodError(
+                f"{self} drops cache entries, and layers of this model keep theirs otherwise "
+                f"({', '.join(others)}: a window, or a recurrent state); use "
+                "vasparse(select=False), its contrast and penalty"
+            )
+        return self
 
     def prune_cache(self, layer: int, run: GenerationState) -> KeptEntries | None:
         from seesay.engine.kv_cache import refuse_other_caches

@@ -129,7 +129,11 @@ def penalty_factor(call: Call, beta: float) -> Tensor | None:
     if received is None:
         return None
     # Kept as grown, so that the note of this row need not grow it again.
-    received = functional.pad(received, (0, call.key.shape[2] - received.shape[-1]))
+    entries = call.key.shape[2]
+    if entries < call.run.seen:  # a window's entries move up
+        received = functional.pad(received, (0, call.n_queries))[..., -entries:]
+    else:
+        received = functional.pad(received, (0, entries - received.shape[-1]))
     notes[RECEIVED] = received
     mask = None if call.mask is None else call.mask[:, :, -1]
     return penalty_weights(received, mask).mul_(-beta).add_(1 + beta)
@@ -154,6 +158,7 @@ def note_row(run: GenerationState, layer: int, *, received: bool, looked: bool) 
 
 def note_prompt(call: Call) -> None:
     """Note what each of the prompt's rows pays to the picture."""
+    import torch
     from torch.nn import functional
 
     from seesay.engine.attention import mass_on
@@ -165,7 +170,12 @@ def note_prompt(call: Call) -> None:
         inside = call.key.new_ones(1, 1, image.stop - image.start)
     inside = inside[:, :: max(1, inside.shape[1] // call.key.shape[1])]  # by key head
     columns = functional.pad(inside, (image.start, entries - image.stop))
-    looked = mass_on(columns, call.query, call.key, call.mask, call.scaling).detach()
+    if call.cap is None:
+        looked = mass_on(columns, call.query, call.key, call.mask, call.scaling).detach()
+    else:
+        wide = columns.repeat_interleave(call.n_heads // columns.shape[1], 1)[:, :, None]
+        blocks = [(weights * wide).sum(-1) for _, weights in call.row_blocks()]
+        looked = torch.cat(blocks, -1)
     like = looked.new_zeros(*looked.shape[:2], entries)
     note = noted(call.run, call.layer, LOOKED, like).clone()
     note[..., entries - call.n_queries :] = looked
