@@ -41,7 +41,7 @@ def asked(family):
     """Two pictures in one prompt, four tokens of an answer, and what comes next."""
     shown = families.pictures(2, seed=1)
     inputs = options.inputs_for(family.model, family.processor, shown, PROMPT, together=True)
-    inputs = with_text(inputs, torch.tensor([20, 31, 42, 25]))
+    inputs = with_text(family.view, inputs, torch.tensor([[20, 31, 42, 25]]))
     columns = family.view.image_columns(**inputs)[0]
     return inputs, columns, eager(family, inputs)
 

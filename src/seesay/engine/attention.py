@@ -194,11 +194,7 @@ def attend(
 
 
 def _prepared(plan: LayerPlan, call: Call) -> Call:
-    """The call after `shared_head` and `key_scale`, without the unused end of a static cache."""
-    if call.mask is None and call.key.shape[2] > call.run.seen:
-        # An empty static cache at prefill comes at its full length and without a mask.
-        n = call.run.seen
-        call = replace(call, key=call.key[:, :, :n], value=call.value[:, :, :n])
+    """The call after `shared_head` and `key_scale`."""
     if call.image.stop > call.key.shape[2]:  # a prompt read in chunks: not all of it is there yet
         call = replace(call, image=call.image.within(call.key.shape[2]))
     if call.is_prefill:
@@ -448,6 +444,26 @@ def current_kernel(decoder: Any) -> Kernel:
     """As `original_kernel`, but a session's own function in a session, which may stand aside."""
     name = implementation(decoder)
     return attention_function(name) if name.startswith("seesay-") else original_kernel(decoder)
+
+
+def aligned(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, seen: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Keys, values and mask of a call such that no mask means a triangle that ends at the last key.
+
+    An empty static cache comes at its full length while the prompt is read; and some decoders drop
+    queries whose rows nobody needs, whose triangle then begins in the middle.
+
+    Args:
+        seen: columns so far; 0 if it is not known.
+    """
+    if mask is None and 0 < seen < key.shape[2]:
+        key, value = key[:, :, :seen], value[:, :, :seen]
+    queries, columns = query.shape[2], key.shape[2]
+    if mask is None and 1 < queries < columns:
+        whole = torch.ones(queries, columns, dtype=torch.bool, device=query.device)
+        mask = whole.tril(columns - queries)[None, None]
+    return key, value, mask
 
 
 def checked(decoder: Any, layer: int, keywords: Mapping[str, Any], kernel: Kernel) -> float | None:

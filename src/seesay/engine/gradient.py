@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seesay.engine.attention import block_mask, masked, original_kernel, scores_of, switched
+from seesay.engine.attention import Call, block_mask, checked, current_kernel, masked, switched
+from seesay.engine.state import GenerationState, ImageColumns
 from seesay.models.compat import CACHE_NAMES
 from seesay.models.view import ModelView
 
@@ -47,7 +48,9 @@ def attention_gradient(
         score: from the last row's logits (batch, vocabulary) to a value a row (batch,).
     """
     found: dict[str, Tensor] = {}
-    original = original_kernel(view.decoder)
+    original = current_kernel(view.decoder)
+    image = ImageColumns.of(view.image_columns(**inputs))
+    run = GenerationState(view, image, image.mask.shape[1])
 
     def attend(
         module: nn.Module,
@@ -62,7 +65,9 @@ def attention_gradient(
             return original(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         mask = block_mask(attention_mask, range(query.shape[2]), 0, key)
-        weights = masked(scores_of(query, key, scale), mask).softmax(-1)
+        cap = checked(view.decoder, layer, kwargs, original)
+        call = Call(layer, query, key, value, mask, scale, image, run, cap=cap)
+        weights = masked(call.scores(query), mask).softmax(-1)
         leaf = found["attention"] = weights.detach().requires_grad_()
         groups = query.shape[1] // value.shape[1]
         out = leaf.to(value.dtype) @ value.repeat_interleave(groups, dim=1)

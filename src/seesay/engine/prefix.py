@@ -370,10 +370,15 @@ def _branch(ids: list[int], image: Tensor, old: list[int], new: list[int]) -> Br
     # The prompt's last row may be a method's, and a question needs a row to be read from.
     most = min(len(old), len(new)) - 1
     shared = next((k for k in range(most) if old[k] != new[k]), most)
-    column = len(ids) - (len(old) - shared)
-    if ids[column:] != old[shared:] or bool(image[column:].any()):
-        return None
-    return Branch(column, new[shared:])
+    for tail in range(_MOST_APPENDED + 1):
+        end = len(ids) - tail
+        column = end - (len(old) - shared)
+        if ids[column:end] == old[shared:] and not bool(image[column:].any()):
+            return Branch(column, new[shared:] + ids[end:])
+    return None
+
+
+_MOST_APPENDED = 4  # tokens that a processor puts behind every prompt (a newline, a separator)
 
 
 def words_of(

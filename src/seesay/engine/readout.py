@@ -29,7 +29,7 @@ from seesay.engine.method import Stack
 from seesay.engine.probes import Probe
 from seesay.engine.state import GenerationState, ImageColumns
 from seesay.errors import EngineError, InputError
-from seesay.models.compat import broken
+from seesay.models.compat import broken, with_answer_types
 from seesay.models.view import ModelView
 
 
@@ -445,7 +445,7 @@ def read(
     """A given text's record; see `Session.read`."""
     _refuse_unreadable(stack, inputs, tokens, run.view)
     readout = _attach(run, inputs, deep=deep, rows=len(tokens))
-    run.view.model(**with_text(inputs, tokens[:-1]), logits_to_keep=len(tokens))
+    run.view.model(**with_text(run.view, inputs, tokens[None, :-1]), logits_to_keep=len(tokens))
     return readout.record(tokens[None])
 
 
@@ -490,16 +490,24 @@ def _refuse_unreadable(
         )
 
 
-def with_text(inputs: Mapping[str, Any], tokens: Tensor) -> dict[str, Any]:
-    """The inputs of one prompt with `tokens` (tokens,) of its answer behind it."""
+def with_text(view: ModelView, inputs: Mapping[str, Any], texts: Tensor) -> dict[str, Any]:
+    """The inputs of prompts with the tokens of an answer behind each.
+
+    Args:
+        texts: (prompts, tokens).
+    """
     ids: Tensor = inputs["input_ids"]
-    said = tokens[None].to(ids)
+    said = texts.to(ids)
     joined = {}
     for name, value in inputs.items():
         its_own = name.startswith("qformer_")  # another tokenizer's, of equal length by chance
         if isinstance(value, Tensor) and value.shape == ids.shape and not its_own:
+            if name == "token_type_ids":
+                joined[name] = with_answer_types(view.model, value, said.shape[1])
+                continue
             # What marks columns marks open text behind the prompt: nothing but the mask is 1.
             more = torch.full_like(said, int(name == "attention_mask"), dtype=value.dtype)
             value = torch.cat([value, said if name == "input_ids" else more], 1)
         joined[name] = value
+    joined.pop("labels", None)
     return joined

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from seesay.engine import contrastive, embeddings, readout, recompute, state
 from seesay.engine.attention import (
     Call,
+    aligned,
     attend,
     checked,
     original_kernel,
@@ -332,6 +333,8 @@ class Session:
         plan = None if layer is None else plans.get(layer)
         run = self.run
         self._reached |= layer is not None and layer in self._plans
+        seen = 0 if run is None or self._phase is Phase.PREPARING else run.seen
+        key, value, attention_mask = aligned(query, key, value, attention_mask, seen)
         if layer is None or plan is None or run is None or run.image is None:
             return self._original(
                 module, query, key, value, attention_mask, scaling=scaling, **kwargs

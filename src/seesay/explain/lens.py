@@ -106,7 +106,9 @@ def lens(
     chosen = choose(reading, word, token)
     tokens = record.tokens[0]
     said = int(tokens[chosen.token])
-    inside = look_inside(vlm.view, with_text(inputs, tokens[: chosen.token]), said, norm=norm)
+    inside = look_inside(
+        vlm.view, with_text(vlm.view, inputs, tokens[None, : chosen.token]), said, norm=norm
+    )
     return Lens(
         text=reading.text,
         span=chosen.span,
@@ -293,7 +295,7 @@ def look_inside(
 
     Args:
         inputs: of the model, one prompt, with the text up to the token behind it;
-            see `engine.recording.with_text`.
+            see `engine.readout.with_text`.
         norm: whether the logit lens applies the final norm, softmax(lm_head(norm(h))). The code
             published with arXiv 2411.16724 does not.
 

@@ -141,6 +141,15 @@ def cache_kinds(config: Any) -> set[str]:
     return {type(layer).__name__ for layer in DynamicCache(config=config).layers}
 
 
+def with_answer_types(model: Any, types: Tensor, count: int) -> Tensor:
+    """Token types (rows, columns) of a prompt with those that generate gives `count` tokens behind
+    it: in a family that reads a prompt in both directions they mark where the answer begins."""
+    for _ in range(count):
+        given = model._update_model_kwargs_for_generation({}, {"token_type_ids": types})
+        types = given["token_type_ids"]
+    return types
+
+
 # ---- attention ---------------------------------------------------------------------------------
 
 

@@ -36,7 +36,8 @@ _OWN_MASK = "_attn_implementation"
 
 def attention_of(layer: nn.Module) -> nn.Module | None:
     """The module in a decoder layer that attends through transformers' table; None if none does."""
-    return next((part for part in layer.modules() if _TABLE in _source(type(part))), None)
+    kinds: Iterator[tuple[nn.Module, Any]] = ((part, type(part)) for part in layer.modules())
+    return next((part for part, kind in kinds if _TABLE in _source(kind)), None)
 
 
 def layers_of(decoder: nn.Module) -> tuple[nn.Module, nn.ModuleList] | None:
@@ -54,7 +55,7 @@ def refuse_unknown(attention: nn.Module, name: str) -> None:
     Args:
         name: of the model, for the message.
     """
-    kind = type(attention)
+    kind: Any = type(attention)
     if unknown := sorted(_keywords(kind) - PASSED_ON - UNDERSTOOD):
         raise ModelError(
             f"{name}: its {kind.__name__} attends with {', '.join(unknown)}, which is not "

@@ -206,8 +206,8 @@ class ModelView:
 # Families that mark image columns by an input instead of a token id: model_type -> input name.
 _MASK_INPUT = dict.fromkeys(("kosmos-2", "kosmos-2.5"), "image_embeds_position_mask")
 
-# Families whose Q-former looks at a picture with the prompt in view.
-_PROMPT_READERS = {"instructblip", "instructblipvideo"}
+# Families that look at a picture with the prompt in view: a Q-former, or a prefix read both ways.
+_PROMPT_READERS = {"instructblip", "instructblipvideo", "paligemma"}
 
 # Where a config keeps the ids; phi-4-multimodal's are nested in its vision part.
 _ID_NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")

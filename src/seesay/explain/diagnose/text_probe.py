@@ -20,6 +20,7 @@ from seesay import options
 from seesay.engine import Stack
 from seesay.engine.attention import Call
 from seesay.engine.probes import Probe
+from seesay.engine.readout import with_text
 from seesay.engine.state import Prompt
 from seesay.explain.diagnose.types import DescribedImage
 from seesay.methods.farsight import FarSight
@@ -56,7 +57,7 @@ class Batch:
     ) -> Batch:
         """Ask about the pictures as the texts were asked for, and put the texts behind."""
         inputs = options.inputs_for(vlm.model, vlm.processor, list(images), prompt)
-        joined = _with_texts(inputs, [one.ids for one in told])
+        joined = with_text(vlm.view, inputs, _padded([one.ids for one in told]))
         length = inputs["input_ids"].shape[1]
         return cls(vlm.view, vlm.processor.tokenizer, told, images, inputs, joined, length)
 
@@ -172,22 +173,12 @@ def read(batch: Batch, probes: Sequence[TextProbe], processor: Any = None) -> No
             batch.view.model(**batch.inputs, use_cache=False, logits_to_keep=1)
 
 
-def _with_texts(inputs: Mapping[str, Any], texts: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The inputs of prompts with texts behind them.
-
-    A shorter text is filled up with its last token; nothing before it can see that.
-    """
-    ids: Tensor = inputs["input_ids"]
+def _padded(texts: Sequence[Sequence[int]]) -> Tensor:
+    """Texts as one tensor; a shorter one is filled up with its last token, which nothing before it
+    can see."""
     longest = max(map(len, texts))
-    said = torch.zeros(len(texts), longest, dtype=ids.dtype)
+    said = torch.zeros(len(texts), longest, dtype=torch.long)
     for row, text in enumerate(texts):
         last = text[-1] if text else next((other[0] for other in texts if other), 0)
         said[row] = torch.tensor([*text, *[last] * (longest - len(text))])
-    joined = dict(inputs)
-    for name, value in inputs.items():
-        if isinstance(value, Tensor) and value.shape == ids.shape:
-            # What marks columns marks open text behind the prompt: nothing but the mask is 1.
-            more = torch.full_like(said, int(name == "attention_mask"), dtype=value.dtype)
-            more = said if name == "input_ids" else more
-            joined[name] = torch.cat([value, more.to(value.device)], 1)
-    return joined
+    return said

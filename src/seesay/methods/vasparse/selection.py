@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from seesay.errors import EngineError
 from seesay.methods.vasparse.scores import LOOKED, raw_of
 
 if TYPE_CHECKING:
@@ -92,6 +93,12 @@ def best_entries(method: VASparse, layer: int, run: GenerationState) -> KeptEntr
     origin, valid = entries_of(cache, run.padding)  # (rows, kv_heads, entries)
     first = 0 if method.candidates == "all" else run.length
     candidate = valid & (origin >= first)
+    if last.query.shape[-1] != cache.keys.shape[-1]:
+        raise EngineError(
+            f"the cache holds keys of {cache.keys.shape[-1]} numbers where {last.query.shape[-1]} "
+            "are attended to (a latent cache), so its entries cannot be weighed; use "
+            "vasparse(select=False)"
+        )
     groups = last.weights.shape[1] // origin.shape[1]
     products = scores_of(last.query[:, :, None], cache.keys, 1.0)[:, :, 0]  # (rows, heads, entries)
     looked = noted(run, layer, LOOKED, last.weights)
