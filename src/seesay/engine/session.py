@@ -331,9 +331,9 @@ class Session:
         layer = getattr(module, "layer_idx", None)
         plans = self._plans if self._phase is Phase.RECOMPUTING else self._sure_plans
         plan = None if layer is None else plans.get(layer)
-        run = self.run
+        run = self._current()
         self._reached |= layer is not None and layer in self._plans
-        seen = 0 if run is None or self._phase is Phase.PREPARING else run.seen
+        seen = 0 if run is None else run.seen
         key, value, attention_mask = aligned(query, key, value, attention_mask, seen)
         if layer is None or plan is None or run is None or run.image is None:
             return self._original(
