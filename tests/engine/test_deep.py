@@ -65,7 +65,7 @@ def test_hidden_states_are_read_as_the_papers_say(name, beams):
         for layer in range(view.n_layers):
             states = truth[layer][row]
             for column in columns:
-                share = view.head(view.norm(states[column])).softmax(-1)
+                share = view.head(view.lens.norm(states[column])).softmax(-1)
                 best = torch.maximum(best, share)
             for step in range(record.tokens.shape[1]):
                 own = states[start - 1 + step]

@@ -59,7 +59,7 @@ def test_attention_is_the_models_own(family, asked) -> None:
 def test_the_logit_lens_is_hidden_states_under_the_head(family, asked, norm) -> None:
     inputs, columns, expected = asked
     inside = look_inside(family.view, inputs, 30, norm=norm)
-    head, final = family.model.get_output_embeddings(), family.view.norm
+    head, final = family.model.get_output_embeddings(), family.view.lens.norm
     for layer in range(families.LAYERS):
         states = expected.hidden_states[layer + 1][0, columns]
         if layer == families.LAYERS - 1:  # transformers puts the last one out behind the norm

@@ -30,7 +30,7 @@ def test_parts(any_family: Any) -> None:
     assert view.n_kv_heads == (HEADS if any_family.name in ("llava", "blip-2") else 2)
     assert all(hasattr(layer, "self_attn") for layer in view.layers)
     assert view.head.weight.shape == (VOCABULARY, HIDDEN)
-    assert view.norm.weight.shape == (HIDDEN,)
+    assert view.lens.norm.weight.shape == (HIDDEN,)
 
 
 def test_norm_and_head_read_the_last_hidden_state(any_family: Any) -> None:
@@ -43,7 +43,7 @@ def test_norm_and_head_read_the_last_hidden_state(any_family: Any) -> None:
     finally:
         hook.remove()
     hidden = seen[0] if isinstance(seen[0], torch.Tensor) else seen[0][0]
-    assert torch.allclose(view.head(view.norm(hidden)), logits, atol=1e-4)
+    assert torch.allclose(view.head(view.lens.norm(hidden)), logits, atol=1e-4)
 
 
 def test_image_columns_hold_the_image_features(any_family: Any) -> None:

@@ -55,7 +55,7 @@ class Call:
         factor: (batch, heads, columns) on the scores of a single row, from `key_scale`; while the
             prompt is read it is in the keys.
         sink: the sink's logit, (1 or batch, 1 or heads, 1 or queries); None without a sink, and
-            while verbs run.
+            before `key_scale`.
     """
 
     layer: int
@@ -160,10 +160,10 @@ def attend(
         call = replace(call, image=compacted.image_columns(call.image, call.n_heads))
     else:
         call = replace(call, image=call.image.behind(call.first_column))
-    own_query = call.query[:, :, -1]  # cached keys stay each head's own, whatever a layer rewrites
-    call = _prepared(plan, call)
     own_sink = _own_sink(call, kwargs.get("s_aux"))
     sink = _sink(plan, call, own_sink)
+    own_query = call.query[:, :, -1]  # cached keys stay each head's own, whatever a layer rewrites
+    call = _prepared(plan, call, sink)
     probes = call.run.probes if plan.probed else ()
     by_row = [probe for probe in probes if probe.sees(call.layer, "take_row")]
     # A decoded row is one row either way, so where it is seen it is computed here, once.
@@ -193,7 +193,7 @@ def attend(
     return out, None
 
 
-def _prepared(plan: LayerPlan, call: Call) -> Call:
+def _prepared(plan: LayerPlan, call: Call, sink: Tensor | None) -> Call:
     """The call after `shared_head` and `key_scale`."""
     if call.image.stop > call.key.shape[2]:  # a prompt read in chunks: not all of it is there yet
         call = replace(call, image=call.image.within(call.key.shape[2]))
@@ -203,7 +203,7 @@ def _prepared(plan: LayerPlan, call: Call) -> Call:
             if head is not None:
                 call = _broadcast_head(call, head)
     for method in plan.key_scale:
-        factor = method.key_scale(call)
+        factor = method.key_scale(replace(call, sink=sink))
         if factor is None:
             continue
         if call.is_prefill:

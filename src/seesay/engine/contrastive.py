@@ -77,6 +77,8 @@ def folded(logits: Tensor, stack: Stack, run: GenerationState) -> Tensor:
     own = dict(zip(run.overrides, parts[1:], strict=True))
     fused = plain
     cut = torch.zeros_like(plain[..., :1])  # a gate may leave some rows uncut
+    looks = run.prompt.mask.any(1)  # a prompt without a picture has the plain model's logits
+    looks = looks.repeat_interleave(len(plain) // len(looks), 0)[:, None, None].to(plain.device)
     for method in stack.parts:
         if not (method.active and method.overrides("logits_term")):
             continue
@@ -91,7 +93,7 @@ def folded(logits: Tensor, stack: Stack, run: GenerationState) -> Tensor:
         else:
             cut = cut.clamp(min=method.plausibility)
         fused = fused + term
-    return plausible(fused, plain, cut)
+    return torch.where(looks, plausible(fused, plain, cut), plain)
 
 
 def plausible(fused: Tensor, plain: Tensor, beta: Tensor) -> Tensor:

@@ -250,6 +250,14 @@ class Session:
         if self._phase is Phase.PREPARING:
             return args, kwargs
         kwargs = state.named(model, args, kwargs)
+        wanted = kwargs.get("output_attentions")
+        if self._plans and (
+            self.view.decoder.config.output_attentions if wanted is None else wanted
+        ):
+            raise EngineError(
+                "output_attentions: layers in a session return no maps; take what is wanted of "
+                "them by a probe (probes=) or readout=True, or generate outside the session"
+            )
         ids, cache = kwargs.get("input_ids"), compat.cache_in(kwargs)
         past, run = _length(cache), self.run
         self._reached = False

@@ -56,7 +56,7 @@ class Prompt:
         found: list[PromptImage] = []
         start = 0
         for tiles in patch_layout.split(self.view, self.inputs):
-            stop = start + patch_layout.run_length(self.view, tiles)
+            stop = start + patch_layout.run_length(tiles)
             row = int(rows[start])
             index = found[-1].index + 1 if found and found[-1].row == row else 0
             found.append(PromptImage(row, index, columns[start:stop], tiles))

@@ -351,6 +351,10 @@ class _LogitLens(Probe):
         for chunk in torch.split(hidden[0, self.columns.to(hidden.device)], _AT_ONCE):
             logits = self.view.read_hidden(chunk, norm=self.norm)
             shares = logits.float().softmax(-1)  # (image tokens, vocabulary)
+            if not self.norm:  # as the published code: over the 50 likeliest entries alone
+                likeliest = shares.topk(min(50, shares.shape[-1]), -1).values
+                among = shares >= likeliest[:, -1:]
+                shares = shares * among / likeliest.sum(-1, keepdim=True)
             best = shares.max(-1)
             reads.append(best.indices.cpu())
             sure.append(best.values.cpu())

@@ -79,17 +79,19 @@ class FarSight(Method):
         return self._sink_by_row(call)
 
     def _sink_by_row(self, call: Call) -> Tensor:
-        """(1, 1 or heads, queries): the rows' own register counts and decay rates."""
+        """(1 or batch, 1 or heads, queries): the rows' own register counts and decay rates."""
         import torch
 
         # A prompt read in chunks counts as the whole prompt that it is.
         length = max(call.run.length, call.rows_at.stop)
-        row = torch.arange(call.rows_at.start, call.rows_at.stop, device=call.query.device).float()
-        rate = torch.full_like(row, self.sigma)[None]  # (1, queries)
+        row = torch.arange(call.rows_at.start, call.rows_at.stop, device=call.query.device).double()
+        rate = torch.full_like(row, self.sigma)[None, None]  # (1, 1, queries)
         if self.per_head:
             head = torch.arange(1, call.n_heads + 1, device=row.device)
             slope = torch.exp2(-8.0 * head / call.n_heads)[:, None]  # (heads, 1)
-            rate = rate * (1 - 0.25 * row / max(length - 1, 1)) + slope
+            before = self._padding(call, length)  # (batch, 1, 1)
+            place = (row - before) / (length - 1 - before).clamp(min=1)
+            rate = rate * (1 - 0.25 * place.clamp(min=0)) + slope
         match self.registers:
             case "square":
                 count = length - 1 - row
@@ -97,7 +99,17 @@ class FarSight(Method):
                 count = torch.full_like(row, math.inf)
             case _:
                 count = torch.full_like(row, float(self.registers))
-        return sink_logits(rate, count)[None]
+        return sink_logits(rate, count)
+
+    def _padding(self, call: Call, length: int) -> Tensor:
+        """(batch, 1, 1) columns of padding before each row's prompt."""
+        import torch
+
+        padding = call.run.padding
+        if padding is None:
+            return torch.zeros(1, 1, 1, device=call.query.device)
+        real = padding[:, :length].to(call.query.device).bool()
+        return (real.cumsum(1) == 0).sum(1).double()[:, None, None]
 
 
 def sink_logit(rate: float, registers: float) -> float:

@@ -110,8 +110,9 @@ def _llava(view: ModelView, tiles: Sequence[Tile], size: Size) -> list[Box | Non
 
 
 def _llava_next(view: ModelView, tiles: Sequence[Tile], size: Size) -> list[Box | None]:
-    base, larger = tiles
-    return [*_stretched(view, [base], size), _letterbox(size, _size(larger))]
+    base, *larger = tiles
+    boxes = [_letterbox(size, _size(canvas)) for canvas in larger]
+    return [*_stretched(view, [base], size), *boxes]
 
 
 def _internvl(view: ModelView, tiles: Sequence[Tile], size: Size) -> list[Box | None]:

@@ -11,7 +11,7 @@ one token; each family orders them its own way. Here that order is written down,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ class Tile:
         box: (top, left, bottom, right), the pixels that the grid covers; the rest is padding.
         tokens: (rows, columns) long; each cell's index within this image's run of image tokens.
         whole: whether the crop shows the whole picture (LLaVA: what its processor's crop left).
+        after: tokens of the image that stand behind its last cell, for no cell.
     """
 
     pixels: Tensor
@@ -45,6 +46,7 @@ class Tile:
     box: tuple[int, int, int, int]
     tokens: Tensor
     whole: bool = True
+    after: int = 0
 
 
 def split(view: ModelView, inputs: Inputs) -> list[list[Tile]]:
@@ -95,9 +97,9 @@ def refuse_unknown(view: ModelView) -> None:
     _layout(view)
 
 
-def run_length(view: ModelView, tiles: Sequence[Tile]) -> int:
+def run_length(tiles: Sequence[Tile]) -> int:
     """How many image tokens stand for one image, those that end a row of cells included."""
-    return int(max(tile.tokens.max() for tile in tiles)) + 1 + _layout(view).after_last
+    return int(max(tile.tokens.max() for tile in tiles)) + 1 + sum(tile.after for tile in tiles)
 
 
 def black(view: ModelView) -> Tensor:
@@ -112,7 +114,6 @@ def black(view: ModelView) -> Tensor:
 class _Layout:
     split: Callable[[ModelView, Inputs], list[list[Tile]]]
     assemble: Callable[[Inputs, Tiles], Tensor]
-    after_last: int = 0  # tokens of an image after its last cell
 
 
 def _layout(view: ModelView) -> _Layout:
@@ -197,24 +198,26 @@ def _split_llava_next(view: ModelView, inputs: Inputs) -> list[list[Tile]]:
         canvas = _join(crops[1 : 1 + rows * columns], rows, columns)  # (3, H, W)
         h, w = canvas.shape[1] // side, canvas.shape[2] // side
         cells = torch.arange(h * w).reshape(1, h, w)
-        kept = compat.without_padding(cells, size)[
-            0
-        ]  # (grid rows, grid columns): cells not padding
+        kept = compat.without_padding(cells, size)[0]  # (rows, columns): cells not padding
+        if not kept.numel():  # a strip so thin that no cell is left of it, its newlines at most
+            images.append([replace(base, after=kept.shape[0])])
+            continue
         top, left = divmod(int(kept[0, 0]), w)
         bottom, right = divmod(int(kept[-1, -1]), w)
         grid = (kept.shape[0], kept.shape[1])
         tokens = torch.arange(grid[0] * (grid[1] + 1)).reshape(grid[0], grid[1] + 1)[:, :-1]
         box = (top * side, left * side, (bottom + 1) * side, (right + 1) * side)
-        images.append([base, Tile(canvas, grid, box, base.tokens.numel() + tokens)])
+        images.append([base, Tile(canvas, grid, box, base.tokens.numel() + tokens, after=1)])
     return images
 
 
 def _assemble_llava_next(inputs: Inputs, tiles: Tiles) -> Tensor:
     pixels: Tensor = inputs["pixel_values"].clone()  # (images, T, 3, H, W), padded with zero tiles
-    for crops, (base, canvas) in zip(pixels, tiles, strict=True):
+    for crops, (base, *larger) in zip(pixels, tiles, strict=True):
         crops[0] = base.pixels
-        cut = _cut(canvas.pixels, crops.shape[-1])
-        crops[1 : 1 + len(cut)] = cut
+        for canvas in larger:
+            cut = _cut(canvas.pixels, crops.shape[-1])
+            crops[1 : 1 + len(cut)] = cut
     return pixels
 
 
@@ -269,7 +272,7 @@ def _per_image(inputs: Inputs) -> Iterator[Tensor]:
 
 _LAYOUTS = {
     "llava": _Layout(_split_llava, _stack_crops),
-    "llava_next": _Layout(_split_llava_next, _assemble_llava_next, after_last=1),
+    "llava_next": _Layout(_split_llava_next, _assemble_llava_next),
     "qwen2_vl": _Layout(_split_qwen, _assemble_qwen),
     "qwen2_5_vl": _Layout(_split_qwen, _assemble_qwen),
     "internvl": _Layout(_split_internvl, _stack_crops),

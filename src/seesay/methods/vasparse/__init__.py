@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _CHOICES = {
     "preset": ("paper", "published"),
+    "saliency_head": ("last", "own"),
     "positions": (None, "true", "cache"),
     "candidates": ("generated", "all"),
     "normalise": (None, "rank", "zscore"),
@@ -63,6 +64,8 @@ class VASparse(Method):
         keep: share of the candidates that stays, in (0, 1], 0.9; or a whole number of them.
         every: generated tokens between two selections, from 1, 32.
         lam: weight λ ≥ 0 of the attention a token itself paid to the picture, 0.1.
+        saliency_head: whose attention to the picture that is: "last", the last head's as printed,
+            or each head's "own".
         candidates: "generated" tokens, or "all": prompt text and image tokens too, of which a
             selection takes place as soon as the prompt is read. That is what saves memory.
         normalise: None for the literal δ, in which λP is inert; "rank" or "zscore" put both terms
@@ -91,6 +94,7 @@ class VASparse(Method):
     keep: float = 0.9
     every: int = 32
     lam: float = 0.1
+    saliency_head: str = "last"
     candidates: str = "generated"
     normalise: str | None = None
     merge: str = "mean"

@@ -170,7 +170,7 @@ def note_prompt(call: Call) -> None:
         inside = call.key.new_ones(1, 1, image.stop - image.start)
     inside = inside[:, :: max(1, inside.shape[1] // call.key.shape[1])]  # by key head
     columns = functional.pad(inside, (image.start, entries - image.stop))
-    if call.cap is None:
+    if call.cap is None and call.sink is None:
         looked = mass_on(columns, call.query, call.key, call.mask, call.scaling).detach()
     else:
         wide = columns.repeat_interleave(call.n_heads // columns.shape[1], 1)[:, :, None]

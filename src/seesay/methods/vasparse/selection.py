@@ -102,6 +102,8 @@ def best_entries(method: VASparse, layer: int, run: GenerationState) -> KeptEntr
     groups = last.weights.shape[1] // origin.shape[1]
     products = scores_of(last.query[:, :, None], cache.keys, 1.0)[:, :, 0]  # (rows, heads, entries)
     looked = noted(run, layer, LOOKED, last.weights)
+    if method.saliency_head == "last":
+        looked = looked[:, -1:].expand_as(looked)
     by_head = candidate.repeat_interleave(groups, dim=1)
     score = selection_score(products, looked, method.lam, by_head, method.normalise)
     score = score.view(len(score), -1, groups, score.shape[-1]).mean(2)
@@ -189,11 +191,16 @@ def _stacked(rows: list[Tensor]) -> Tensor:
 
 
 def _rank(values: Tensor, candidate: Tensor) -> Tensor:
-    """Rank among the candidates from 0 (lowest) to 1."""
-    order = values.masked_fill(~candidate, -math.inf).argsort(dim=-1, stable=True).argsort(-1)
+    """Rank among the candidates from 0 (lowest) to 1; equal values share the mean of theirs."""
+    import torch
+
+    given = values.masked_fill(~candidate, -math.inf).contiguous()
+    ordered = given.sort(-1).values
+    below, upto = (torch.searchsorted(ordered, given, right=right) for right in (False, True))
     others = (~candidate).sum(-1, keepdim=True)
     number = candidate.sum(-1, keepdim=True)
-    return (order - others) / (number - 1).clamp(min=1)
+    rank: Tensor = ((below + upto - 1) / 2 - others) / (number - 1).clamp(min=1)
+    return rank
 
 
 def _zscore(values: Tensor, candidate: Tensor) -> Tensor:
