@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import seesay
-from seesay import options, toy
+from seesay import toy
 from seesay.engine import Stack
 from seesay.engine.prefix import CachedPrefix, QuestionCost
 from seesay.evaluate.risk_model import Floats, area
@@ -27,6 +27,7 @@ from seesay.grounding.questions import attribute, count
 from seesay.grounding.scored_text import decode
 from seesay.grounding.scores import tokens_of
 from seesay.grounding.self_check import ask, ask_yes, blurred, corrected, habit
+from seesay.models.processors import inputs_for
 from seesay.statistics import detection_metrics
 from seesay.vlm import PROMPT
 
@@ -171,7 +172,7 @@ def details(vlm: Any, scenes: Sequence[Any]) -> None:
 
 
 def inputs_of(vlm: Any, images: Sequence[Any]) -> dict[str, Any]:
-    return options.inputs_for(vlm.model, vlm.processor, images, PROMPT)
+    return inputs_for(vlm.model, vlm.processor, images, PROMPT)
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from seesay.errors import InputError
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.methods import REGISTRY
 from seesay.models import patch_layout
+from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
-from seesay.options import inputs_for
 from seesay.vlm import PROMPT, VLM
 
 # A random model cannot be asked anything, so what acts on texts by asking does not fit it.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import torch
-from PIL.Image import Image
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
@@ -18,7 +17,6 @@ from seesay.engine import AnyMethod, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Mention, Vocabulary
 from seesay.grounding.scores import AGGREGATES, Aggregate
-from seesay.models.processors import chat_prompt
 from seesay.models.view import ModelView
 
 OnToken = Callable[[int, int], None]  # (tokens so far, the most there can be)
@@ -189,48 +187,6 @@ def method_of(method: str | AnyMethod | None) -> AnyMethod:
     if method is None:
         return Stack()
     return methods.parse(method) if isinstance(method, str) else method
-
-
-def inputs_for(
-    model: Any, processor: Any, images: Sequence[Image], prompt: str, *, together: bool = False
-) -> dict[str, Any]:
-    """What `model.generate` takes for the same prompt about each image: a left-padded batch on the
-    model's device; or, with `together`, for one prompt about all of them.
-
-    Raises:
-        InputError: a prompt that holds the model's image placeholder.
-        ModelError: the processor has no chat template, or one without a place for a picture.
-    """
-    image_token = str(getattr(processor, "image_token", None) or "")  # or an AddedToken
-    if image_token and image_token in prompt:
-        raise InputError(
-            f"the prompt holds {image_token!r}, which this model reads as a picture; leave it "
-            "out, the picture is put in by itself"
-        )
-    asked = [list(images)] if together else [[image] for image in images]
-    text, adds_special = chat_prompt(processor, prompt, len(images) if together else 1)
-    try:
-        batch = processor(
-            images=asked,
-            text=[text] * len(asked),
-            padding=True,
-            padding_side="left",
-            add_special_tokens=adds_special,
-            return_tensors="pt",
-        )
-    except (ValueError, IndexError) as error:  # IndexError: a picture too thin for tiles
-        raise ModelError(
-            f"{type(processor).__name__} cannot put the picture into the prompt: {error} "
-            "Check that its chat template has a place for an image"
-        ) from error
-    inputs: dict[str, Any] = dict(batch.to(model.device, dtype=model.dtype))
-    inputs.pop("labels", None)  # of a processor that thinks of training
-    if not bool(ModelView.of(model, processor).image_columns(**inputs).any(1).all()):
-        raise ModelError(
-            f"{type(processor).__name__} left the picture out of the prompt, so the model would "
-            "answer blindly; check that its chat template has a place for an image"
-        )
-    return inputs
 
 
 @contextmanager

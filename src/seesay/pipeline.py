@@ -23,7 +23,7 @@ from seesay.grounding.scored_text import written
 from seesay.grounding.self_check import yes_no_tokens
 from seesay.models.compat import versions
 from seesay.models.image_geometry import patch_grids
-from seesay.models.processors import answer_lead, chat_prompt
+from seesay.models.processors import answer_lead, chat_prompt, inputs_for
 from seesay.options import GenerationOptions
 from seesay.pictures import Opened
 from seesay.response import Protocol, Response
@@ -63,7 +63,7 @@ class _Batch:
     def __init__(self, vlm: VLM, pictures: Sequence[Opened], asked: GenerationOptions) -> None:
         self.vlm, self.pictures, self.asked = vlm, pictures, asked
         self.images = [picture.image for picture in pictures]
-        self.inputs = options.inputs_for(vlm.model, vlm.processor, self.images, asked.prompt)
+        self.inputs = inputs_for(vlm.model, vlm.processor, self.images, asked.prompt)
         self.sights = patch_grids(vlm.view, self.inputs, self.images)
         self.cells = [None if sight is None else sight.cells for sight in self.sights]
         self.words = [vocabulary(vlm, picture, asked) for picture in pictures]
@@ -284,9 +284,7 @@ def untouched(vlm: VLM) -> float:
     tokens: 0.0 if not at all. A readout computes decoded rows itself, so there it counts from what
     rounding cannot explain."""
     image = Image.new("RGB", (224, 224), (127, 127, 127))
-    inputs = options.inputs_for(
-        vlm.model, vlm.processor, [image], "Please describe this image in detail."
-    )
+    inputs = inputs_for(vlm.model, vlm.processor, [image], "Please describe this image in detail.")
     how: dict[str, Any] = {"max_new_tokens": 12, "min_new_tokens": 12, "do_sample": False}
     how |= {"return_dict_in_generate": True, "output_logits": True}
 

@@ -17,7 +17,7 @@ from typing import Any, Unpack, overload
 import torch
 from PIL.Image import Image
 
-from seesay import bundled, methods, options, pipeline, toy, verification
+from seesay import bundled, methods, pipeline, toy, verification
 from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import InputError, ModelError, SeesayError
 from seesay.grounding import Calibration, Vocabulary
@@ -31,6 +31,7 @@ from seesay.grounding.attributes import (
 from seesay.grounding.qualification import Qualification, can_answer
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.models.loading import load_model
+from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
 from seesay.options import GenerationOptions, Options, method_of
 from seesay.pictures import Picture, open_picture
@@ -243,7 +244,7 @@ class VLM:
 
     def encode(self, images: Sequence[Image], prompt: str) -> Mapping[str, Any]:
         """What the model takes for the same prompt about each picture."""
-        return options.inputs_for(self.model, self.processor, images, prompt)
+        return inputs_for(self.model, self.processor, images, prompt)
 
     def refuse_unless_it_answers(self) -> None:
         """Raise ModelError if this model's yes and no are worth nothing; asked once a model."""

@@ -19,8 +19,8 @@ from seesay.explain.trace import trace
 from seesay.grounding import Vocabulary
 from seesay.methods import REGISTRY
 from seesay.models import patch_layout
+from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
-from seesay.options import inputs_for
 from seesay.render import figure
 from seesay.vlm import VLM
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import families
-from seesay import options
 from seesay.engine import Stack
 from seesay.engine.readout import with_text
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.explain.lens import lens, look_inside
 from seesay.grounding import Vocabulary
+from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
@@ -40,7 +40,7 @@ def eager(family, inputs):
 def asked(family):
     """Two pictures in one prompt, four tokens of an answer, and what comes next."""
     shown = families.pictures(2, seed=1)
-    inputs = options.inputs_for(family.model, family.processor, shown, PROMPT, together=True)
+    inputs = inputs_for(family.model, family.processor, shown, PROMPT, together=True)
     inputs = with_text(family.view, inputs, torch.tensor([[20, 31, 42, 25]]))
     columns = family.view.image_columns(**inputs)[0]
     return inputs, columns, eager(family, inputs)
@@ -93,7 +93,7 @@ def test_contributions_are_the_output_projections(family, asked) -> None:
 
 
 def test_everything_is_put_back(llava) -> None:
-    inputs = options.inputs_for(llava.model, llava.processor, families.pictures(1), PROMPT)
+    inputs = inputs_for(llava.model, llava.processor, families.pictures(1), PROMPT)
 
     def hooks() -> int:
         return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in llava.model.modules())

@@ -12,7 +12,7 @@ from PIL import Image
 
 import families
 from forks import batch_of, precise
-from seesay import load, options, toy
+from seesay import load, toy
 from seesay.bundled import presence_exam
 from seesay.engine.method import Stack
 from seesay.engine.prefix import CachedPrefix
@@ -21,6 +21,7 @@ from seesay.grounding.qualification import Qualification, can_answer
 from seesay.grounding.questions import attribute, count, presence, with_article
 from seesay.grounding.self_check import ask, ask_yes, blurred, corrected, habit, yes_no_tokens
 from seesay.grounding.vocabulary import Vocabulary
+from seesay.models.processors import inputs_for
 from seesay.vlm import PROMPT
 
 
@@ -30,7 +31,7 @@ def vlm():
 
 
 def encode(vlm):
-    return partial(options.inputs_for, vlm.model, vlm.processor)
+    return partial(inputs_for, vlm.model, vlm.processor)
 
 
 class TestQuestions:

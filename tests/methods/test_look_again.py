@@ -254,7 +254,7 @@ def test_a_bare_generate_is_refused_with_what_to_call(vlm):
 
 
 def test_a_session_stands_aside_and_goes_on(vlm):
-    from seesay.options import inputs_for
+    from seesay.models.processors import inputs_for
     from seesay.pictures import open_picture
 
     image = open_picture(PICTURES[0]).image

@@ -13,8 +13,8 @@ from transformers import CLIPImageProcessor, LlavaImageProcessor, SiglipImagePro
 import families
 from seesay.models import patch_layout
 from seesay.models.image_geometry import WHOLE, patch_grids, pixels, places
+from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
-from seesay.options import inputs_for
 
 SIZES = [(400, 400), (640, 320), (240, 520), (333, 250), (37, 90)]
 

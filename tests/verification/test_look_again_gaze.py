@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import seesay
-from seesay import options, pipeline, toy
+from seesay import pipeline, toy
 from seesay.models.image_geometry import patch_grids
+from seesay.models.processors import inputs_for
 from seesay.pictures import open_picture
 
 PICTURES = [f"toy:broken/{seed}" for seed in range(12)]
@@ -31,7 +32,7 @@ def oracle(vlm, picture, name):
     model = copy.deepcopy(vlm.model)
     model.set_attn_implementation("eager")
     image = open_picture(picture).image
-    inputs = options.inputs_for(vlm.model, vlm.processor, [image], toy.question(name))
+    inputs = inputs_for(vlm.model, vlm.processor, [image], toy.question(name))
     with torch.no_grad():
         maps = model(**inputs, output_attentions=True).attentions
     middle = range(5 * len(maps) // 32, 18 * len(maps) // 32 + 1)

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from seesay.engine.method import AnyMethod, Method, Stack
 from seesay.errors import EngineError, InputError
 from seesay.models import patch_layout
 from seesay.models.compat import encodes_ahead
+from seesay.models.images import open_image
 from seesay.models.view import ModelView
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ class Prompt:
     columns: Tensor
     images: list[Any] | None = None
 
+    def originals(self) -> list[Image] | None:
+        """The original pictures, opened; None if they are not at hand."""
+        return None if self.images is None else [open_image(one) for one in self.images]
+
     def pictures(self) -> list[PromptImage]:
         """The pictures of all prompts, in order of appearance, as the model saw them.
 
@@ -55,7 +61,7 @@ class Prompt:
         rows, columns = self.columns.nonzero(as_tuple=True)
         found: list[PromptImage] = []
         start = 0
-        for tiles in patch_layout.split(self.view, self.inputs):
+        for tiles in patch_layout.split(self.view, self.inputs, self.originals()):
             stop = start + patch_layout.run_length(tiles)
             row = int(rows[start])
             index = found[-1].index + 1 if found and found[-1].row == row else 0

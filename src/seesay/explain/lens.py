@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seesay import options
 from seesay.engine import Stack
 from seesay.engine.probes import Probe
 from seesay.engine.readout import with_text
@@ -38,6 +37,7 @@ from seesay.grounding import Mention, ScoredText, Vocabulary, read
 from seesay.grounding.scores import svar_layers, tokens_of
 from seesay.models.compat import versions
 from seesay.models.image_geometry import PatchGrid, pixels, places
+from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
 from seesay.options import GenerationOptions
 from seesay.pictures import Opened, Picture, open_picture
@@ -91,9 +91,9 @@ def lens(
     _require_head(vlm, head)
     asked = GenerationOptions.of(prompt, max_new_tokens=max_new_tokens, vocabulary=vocabulary)
     images = [one.image for one in opened]
-    inputs = options.inputs_for(vlm.model, vlm.processor, images, prompt, together=True)
+    inputs = inputs_for(vlm.model, vlm.processor, images, prompt, together=True)
     columns = vlm.view.image_columns(**inputs)
-    prompted = Prompt(vlm.view, inputs, columns).pictures()  # refuses before the long part
+    prompted = Prompt(vlm.view, inputs, columns, images).pictures()  # refuses before the long part
     record = say(vlm, Stack(), inputs, asked).record
     reading = read(
         record,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seesay import options, pipeline
+from seesay import pipeline
 from seesay.engine import AnyMethod, Method, Record, Stack
 from seesay.engine.method import ATTENTION_VERBS
 from seesay.errors import MethodError, ModelError
@@ -26,6 +26,7 @@ from seesay.grounding.scores import svar_layers
 from seesay.models import patch_layout
 from seesay.models.image_geometry import pixels
 from seesay.models.patch_layout import Tile
+from seesay.models.processors import inputs_for
 from seesay.options import GenerationOptions
 from seesay.pictures import Picture, open_picture
 from seesay.render.account import Account, Panel
@@ -78,7 +79,7 @@ def trace(
     asked = GenerationOptions.of(prompt, method=method, max_new_tokens=max_new_tokens)
     if asked.plain:
         raise MethodError("plain changes nothing, so there is nothing to show; name a method")
-    inputs = options.inputs_for(vlm.model, vlm.processor, [opened.image], prompt)
+    inputs = inputs_for(vlm.model, vlm.processor, [opened.image], prompt)
     name, notes = repr(asked.method), Notes()
     steps = steps_of(asked.method)
     plain = say(vlm, Stack(), inputs, asked)

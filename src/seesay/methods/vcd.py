@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from seesay.engine.state import GenerationState, Prompt
     from seesay.models.patch_layout import Tile
-    from seesay.models.view import ModelView
 
 _STEPS = 1000
 
@@ -76,23 +75,32 @@ class VCD(Method):
     def at_zero(self) -> VCD:
         return replace(self, alpha=0.0)
 
-    def resolved_for(self, view: ModelView) -> VCD:
-        from seesay.models import patch_layout
-
-        if self.active:
-            patch_layout.refuse_unknown(view)
-        return self
-
     def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
         from seesay.models import patch_layout
 
         if prompt.inputs.get("pixel_values") is None:
             return None  # a prompt without a picture has no second stream
+        if not patch_layout.is_known(prompt.view):
+            return self._noised_inputs(prompt)
         noised = [
             _noised_tiles(picture.tiles, self.noise_step, self.seed + picture.index)
             for picture in prompt.pictures()
         ]
         return patch_layout.assemble(prompt.view, prompt.inputs, noised)
+
+    def _noised_inputs(self, prompt: Prompt) -> dict[str, Tensor]:
+        """Where patches have no known order: noise on all of a picture's values, whatever their
+        order, padding among them."""
+        import torch
+
+        from seesay.models.layout_probe import values_by_picture
+
+        pixels: Tensor = prompt.inputs["pixel_values"].clone()
+        for index, values in values_by_picture(prompt.view, prompt.inputs, pixels):
+            generator = torch.Generator().manual_seed((self.seed + index) % 2**63)
+            noise = torch.randn(values.shape, generator=generator).to(values)
+            values.copy_(noised(values, noise, self.noise_step))
+        return {"pixel_values": pixels}
 
     def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         return None if own is None else self.alpha * (plain - own)

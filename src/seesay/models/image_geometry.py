@@ -54,7 +54,7 @@ def patch_grids(
     Returns a PatchGrid for each picture; None for each where the family's patch order is not known.
     """
     try:
-        split = patch_layout.split(view, inputs)
+        split = patch_layout.split(view, inputs, pictures)
     except ModelError:
         return [None] * len(pictures)
     return [_whole(view, tiles, one.size) for tiles, one in zip(split, pictures, strict=True)]

@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from seesay.errors import InputError, ModelError
 from seesay.models import compat
+from seesay.models.layout_probe import as_picture, as_pixels, probed_layout, read_again
 from seesay.models.view import ModelView
 
 # Letters in shape comments: T tiles, H and W pixels of a crop, h and w patches, m patches merged
@@ -49,20 +51,40 @@ class Tile:
     after: int = 0
 
 
-def split(view: ModelView, inputs: Inputs) -> list[list[Tile]]:
+def split(
+    view: ModelView, inputs: Inputs, pictures: Sequence[Image] | None = None
+) -> list[list[Tile]]:
     """The tiles of each image, images in order of appearance over the batch.
 
     Args:
         view: the model.
         inputs: a processor's outputs; no images give an empty list.
+        pictures: what the processor made them from; a family whose patch order is not written down
+            here is then probed (`layout_probe`), and each picture is one tile.
 
     Raises:
-        ModelError: a family whose patch order is not known here.
+        ModelError: a family whose patch order is not known here, and not found out.
     """
-    layout = _layout(view)
     if inputs.get("pixel_values") is None:
         return []
-    return layout.split(view, inputs)
+    layout = _known(view)
+    if layout is not None:
+        return layout.split(view, inputs)
+    if pictures is None or view.processor is None:
+        raise _unknown(view, "the pictures themselves are not at hand, to find it out by")
+    return [[_probed(view, picture)] for picture in pictures]
+
+
+def _probed(view: ModelView, picture: Image) -> Tile:
+    found = probed_layout(view, picture.size)
+    if found is None:
+        raise _unknown(view, "no part of a picture moves one image token of its own")
+    rows, columns = found.tokens.shape
+    left, top, right, bottom = found.box
+    high, wide = picture.height, picture.width
+    whole = (round(top * high), round(left * wide), round(bottom * high), round(right * wide))
+    after = found.run - 1 - int(found.tokens.max())
+    return Tile(as_pixels(view, picture), (rows, columns), whole, found.tokens, after=after)
 
 
 def assemble(view: ModelView, inputs: Inputs, tiles: Tiles) -> dict[str, Any]:
@@ -79,11 +101,15 @@ def assemble(view: ModelView, inputs: Inputs, tiles: Tiles) -> dict[str, Any]:
     Raises:
         InputError: not as many tiles as `inputs` holds.
     """
+    layout = _known(view)
+    if layout is None:
+        shown = [as_picture(view, tile.pixels) for image in tiles for tile in image]
+        return read_again(view, inputs, shown)
     companions = {
         name: inputs[name] for name in ("image_sizes", "image_grid_thw") if name in inputs
     }
     original: Tensor = inputs["pixel_values"]
-    pixels = _layout(view).assemble(inputs, tiles).to(original)
+    pixels = layout.assemble(inputs, tiles).to(original)
     if pixels.shape != original.shape:
         raise InputError(
             f"tiles make pixel_values {tuple(pixels.shape)} where the inputs have "
@@ -92,9 +118,9 @@ def assemble(view: ModelView, inputs: Inputs, tiles: Tiles) -> dict[str, Any]:
     return {"pixel_values": pixels, **companions}
 
 
-def refuse_unknown(view: ModelView) -> None:
-    """Raise ModelError for a family whose patch order is not known here."""
-    _layout(view)
+def is_known(view: ModelView) -> bool:
+    """Whether the family's patch order is written down here; others are probed."""
+    return _known(view) is not None
 
 
 def run_length(tiles: Sequence[Tile]) -> int:
@@ -116,14 +142,18 @@ class _Layout:
     assemble: Callable[[Inputs, Tiles], Tensor]
 
 
-def _layout(view: ModelView) -> _Layout:
-    family = view.model.config.model_type
-    if family not in _LAYOUTS:
-        raise ModelError(
-            f"where the patches of models of the family {family!r} lie is not known; methods that "
-            f"change the image work with: {', '.join(_LAYOUTS)}"
-        )
-    return _LAYOUTS[family]
+def _known(view: ModelView) -> _Layout | None:
+    config = view.model.config
+    if config.model_type == "llava" and _tower(config) not in _FIRST_TOKEN:
+        return None
+    return _LAYOUTS.get(config.model_type)
+
+
+def _unknown(view: ModelView, why: str) -> ModelError:
+    return ModelError(
+        f"where the patches of this {view.model.config.model_type} model lie on a picture is not "
+        f"known: {why}; use a method that leaves the image as it is"
+    )
 
 
 # LLaVA: every picture is one square crop of row-major patches.
@@ -136,15 +166,13 @@ _FIRST_TOKEN = {
 }
 
 
+def _tower(config: Any) -> tuple[str, str]:
+    return config.vision_config.model_type, config.vision_feature_select_strategy
+
+
 def _split_llava(view: ModelView, inputs: Inputs) -> list[list[Tile]]:
     config = view.model.config
-    tower, strategy = config.vision_config.model_type, config.vision_feature_select_strategy
-    if (tower, strategy) not in _FIRST_TOKEN:
-        raise ModelError(
-            f"where the patches of a llava model with {tower} and {strategy!r} features lie "
-            "is not known; use a method that leaves the image as it is"
-        )
-    first = _FIRST_TOKEN[tower, strategy]
+    first = _FIRST_TOKEN[_tower(config)]
     pixels: Tensor = inputs["pixel_values"]  # (images, 3, H, W)
     side = config.vision_config.patch_size
     return [[_tile(crop, side, first)] for crop in pixels]

@@ -6,13 +6,16 @@ a CPU-only torch. Without torchvision such a processor is put together for image
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from PIL.Image import Image
 from transformers import AutoProcessor
 from transformers.utils import is_torchvision_available
 
 from seesay.errors import InputError, ModelError
 from seesay.models.compat import ProcessorMixin, processor_of
+from seesay.models.view import ModelView
 
 
 def load_processor(source: str, config: Any, pinned: dict[str, Any]) -> Any:
@@ -121,3 +124,45 @@ def chat_prompt(processor: Any, prompt: str, pictures: int = 1) -> tuple[str, bo
     begin = getattr(processor.tokenizer, "bos_token", None)
     # A template that writes the begin-of-text token itself must not get a second one.
     return text, not (begin and text.startswith(begin))
+
+
+def inputs_for(
+    model: Any, processor: Any, images: Sequence[Image], prompt: str, *, together: bool = False
+) -> dict[str, Any]:
+    """What `model.generate` takes for the same prompt about each image: a left-padded batch on the
+    model's device; or, with `together`, for one prompt about all of them.
+
+    Raises:
+        InputError: a prompt that holds the model's image placeholder.
+        ModelError: the processor has no chat template, or one without a place for a picture.
+    """
+    image_token = str(getattr(processor, "image_token", None) or "")  # or an AddedToken
+    if image_token and image_token in prompt:
+        raise InputError(
+            f"the prompt holds {image_token!r}, which this model reads as a picture; leave it "
+            "out, the picture is put in by itself"
+        )
+    asked = [list(images)] if together else [[image] for image in images]
+    text, adds_special = chat_prompt(processor, prompt, len(images) if together else 1)
+    try:
+        batch = processor(
+            images=asked,
+            text=[text] * len(asked),
+            padding=True,
+            padding_side="left",
+            add_special_tokens=adds_special,
+            return_tensors="pt",
+        )
+    except (ValueError, IndexError) as error:  # IndexError: a picture too thin for tiles
+        raise ModelError(
+            f"{type(processor).__name__} cannot put the picture into the prompt: {error} "
+            "Check that its chat template has a place for an image"
+        ) from error
+    inputs: dict[str, Any] = dict(batch.to(model.device, dtype=model.dtype))
+    inputs.pop("labels", None)  # of a processor that thinks of training
+    if not bool(ModelView.of(model, processor).image_columns(**inputs).any(1).all()):
+        raise ModelError(
+            f"{type(processor).__name__} left the picture out of the prompt, so the model would "
+            "answer blindly; check that its chat template has a place for an image"
+        )
+    return inputs

@@ -24,6 +24,7 @@ from seesay.engine.readout import with_text
 from seesay.engine.state import Prompt
 from seesay.explain.diagnose.types import DescribedImage
 from seesay.methods.farsight import FarSight
+from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
 from seesay.vlm import VLM
 
@@ -56,7 +57,7 @@ class Batch:
         cls, vlm: VLM, told: Sequence[DescribedImage], images: Sequence[Image], prompt: str
     ) -> Batch:
         """Ask about the pictures as the texts were asked for, and put the texts behind."""
-        inputs = options.inputs_for(vlm.model, vlm.processor, list(images), prompt)
+        inputs = inputs_for(vlm.model, vlm.processor, list(images), prompt)
         joined = with_text(vlm.view, inputs, _padded([one.ids for one in told]))
         length = inputs["input_ids"].shape[1]
         return cls(vlm.view, vlm.processor.tokenizer, told, images, inputs, joined, length)

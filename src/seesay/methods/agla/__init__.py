@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seesay.engine.state import GenerationState, Prompt
-    from seesay.models.view import ModelView
 
 MATCHERS = ("self", "blip")
 GEOMETRIES = ("original", "squashed")
@@ -87,13 +86,6 @@ class AGLA(Method):
 
     def at_zero(self) -> AGLA:
         return replace(self, alpha=0.0)
-
-    def resolved_for(self, view: ModelView) -> AGLA:
-        from seesay.models import patch_layout
-
-        if self.active and self.matcher == "self":
-            patch_layout.refuse_unknown(view)
-        return self
 
     def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
         if prompt.inputs.get("pixel_values") is None:
