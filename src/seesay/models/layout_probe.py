@@ -3,7 +3,8 @@ order is written down nowhere here.
 
 A square of a picture is painted over, and the token whose embedding moves most is the one that
 stands for it. Some squares decide between the few grids that the number of tokens allows; a layout
-is taken only if nearly all of them moved the token that they should have. Towers that mix patches
+is taken only if so many of them moved the token that they should have that chance cannot be it, and
+two of three at least. Towers that mix patches
 into every token (Q-formers, resamplers) agree with no grid, and are left unknown.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isqrt
+from math import comb, isqrt
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -76,8 +77,8 @@ def _look(view: ModelView, size: tuple[int, int]) -> ProbedLayout | None:
     if before is None:
         return None
     grids = [(tokens, box) for tokens in _grids(len(before), size) for box in _boxes(view, size)]
-    agreed, asked = [0] * len(grids), [0] * len(grids)
-    side = 1 / max(isqrt(len(before)), 2)
+    agreed, asked, chance_of = ([0.0] * len(grids) for _ in range(3))
+    side = _SIDE / max(isqrt(len(before)), 2)
     for _ in range(SQUARES):
         left, top = chance.uniform(0, 1 - side, 2)
         painted = canvas.copy()
@@ -91,15 +92,21 @@ def _look(view: ModelView, size: tuple[int, int]) -> ProbedLayout | None:
         square = (left, top, left + side, top + side)
         for k, (tokens, box) in enumerate(grids):
             if (seen := _within(square, box)) is not None:
+                under = _under(tokens.shape, seen)  # (rows, columns)
                 asked[k] += 1
-                agreed[k] += _agrees(tokens, moved, seen)
-    clean = [k for k, n in enumerate(asked) if n >= SQUARES // 2 and agreed[k] >= _CLEAN * n]
+                chance_of[k] += float(under.float().mean())
+                agreed[k] += bool(under.flatten()[moved[tokens].argmax()])
+    clean = [
+        k
+        for k, n in enumerate(asked)
+        if agreed[k] >= _MOST * n and _by_chance(int(agreed[k]), int(n), chance_of[k]) < _CERTAIN
+    ]
     if not clean:
         return None
     # Of a coarse grid and a fine one in the same tokens (tiles, and the whole) the fine one shows
     # more; of as many cells the one that more squares agree with.
     best = max(clean, key=lambda k: (grids[k][0].numel(), agreed[k] / asked[k], asked[k]))
-    return ProbedLayout(*grids[best], len(before), agreed[best], asked[best])
+    return ProbedLayout(*grids[best], len(before), int(agreed[best]), int(asked[best]))
 
 
 def _boxes(view: ModelView, size: tuple[int, int]) -> Iterator[Box]:
@@ -151,22 +158,30 @@ def _row_major(count: int, start: int, newline: int, size: tuple[int, int]) -> I
         yield torch.arange(start, start + count).view(rows, columns)[:, : columns - newline]
 
 
-def _agrees(tokens: Tensor, moved: Tensor, box: Box) -> bool:
-    """Whether the cell that moved most lies under the square."""
-    own = moved[tokens]
-    rows, columns = tokens.shape
-    row, column = divmod(int(own.argmax()), columns)
-    left, top, right, bottom = box
-    over = _overlap(left * columns, right * columns, column)
-    return over * _overlap(top * rows, bottom * rows, row) >= _LEAST
+def _under(shape: Sequence[int], square: Box) -> Tensor:
+    """(rows, columns) bool, the cells of which a tenth or more lies under a square."""
+    sides = []
+    for cells, begin, end in zip(shape, square[1::-1], square[:1:-1], strict=True):
+        at = torch.arange(cells)
+        over = (at + 1).clamp(max=end * cells) - at.clamp(min=begin * cells)
+        sides.append(over.clamp(min=0))
+    return sides[0][:, None] * sides[1] >= _LEAST
 
 
-_CLEAN: Final = 7 / 8  # of the squares must agree: one beside an edge may move the next cell most
-_LEAST: Final = 0.1  # of a cell that must lie under it
+def _by_chance(agreed: int, asked: int, expected: float) -> float:
+    """The probability that so many squares or more agree with a grid that means nothing.
+
+    Args:
+        expected: how many would.
+    """
+    p = min(expected / max(asked, 1), 1.0)
+    return sum(comb(asked, k) * p**k * (1 - p) ** (asked - k) for k in range(agreed, asked + 1))
 
 
-def _overlap(begin: float, end: float, cell: int) -> float:
-    return max(0.0, min(end, cell + 1) - max(begin, cell))
+_MOST: Final = 2 / 3  # of the squares must agree: a tower mixes what lies beside each other
+_CERTAIN: Final = 1e-4
+_LEAST: Final = 0.1
+_SIDE: Final = 0.7  # of a square, in cells of a square grid
 
 
 class _EmbeddedError(Exception):
@@ -268,6 +283,13 @@ def values_by_picture(
                 left, row = counts[row], row + 1
             yield index, pixels[start : start + size]
             start, index, left = start + size, index + 1, left - size // merged
+    elif not any(count % max(sum(counts) // len(pixels), 1) for count in counts):
+        each = max(sum(counts) // len(pixels), 1)  # tokens of a picture, or of a tile of one
+        start = 0
+        for count in counts:
+            for index in range(count // each):
+                yield index, pixels[start + index : start + index + 1]
+            start += count // each
     elif len(pixels) == len(counts) or (len(set(counts)) == 1 and not len(pixels) % len(counts)):
         each = len(pixels) // len(counts)
         for start in range(0, len(pixels), each):
