@@ -3,6 +3,7 @@
 # make check  lint, format, types, import layers, docs current
 # make bench  cost of the engine and its methods as ratios to plain generate
 # make test-versions  the tests on the oldest, the pinned and the newest transformers and torch (long)
+# make test-families  every family of models, driven; writes docs/models.md (long)
 # make docs   writes the generated parts of the documentation anew
 # make results  measures all methods on the bundled model and writes docs/results-toy.* anew (long)
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-versions check bench docs results clean
+.PHONY: setup demo test test-versions test-families check bench docs results clean
 
 setup: $(READY)
 
@@ -32,6 +33,9 @@ test: $(READY)
 
 test-versions: $(READY)
 	$(BIN)/python .ci/versions.py --out docs/versions.md
+
+test-families: $(READY)
+	PYTHONPATH=tests/support $(BIN)/python -m family_table --jobs 2 --out docs/models.md
 
 check: $(READY)
 	$(BIN)/ruff check .

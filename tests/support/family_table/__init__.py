@@ -1,0 +1,1 @@
+"""Tiny random models of nearly every image-and-text family, and what seesay does on them."""
