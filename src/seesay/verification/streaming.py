@@ -10,8 +10,8 @@ from torch import Tensor
 
 from seesay.engine import Record, Session
 from seesay.grounding import ScoredText
-from seesay.grounding.clauses import sentences
 from seesay.grounding.scored_text import decode
+from seesay.grounding.sentences import settled
 from seesay.options import OnText
 from seesay.verification.policy import Policy
 from seesay.verification.verifier import Verifier
@@ -35,16 +35,16 @@ class Released:
     ) -> None:
         self.looker, self.checks, self.session = looker, checks, session
         self.read, self.tokenizer, self.on_text = read, tokenizer, on_text
-        self._sentences, self._told = 0, 0
+        self._settled, self._told = 0, 0
 
     def __call__(self, new: Tensor) -> None:
         """After a step: `new` (1, tokens) is the text so far."""
-        whole = sentences(decode(self.tokenizer, new[0].tolist())[0])[:-1]
+        whole = settled(decode(self.tokenizer, new[0].tolist())[0])
         run = self.session.run
-        if len(whole) <= self._sentences or run is None or run.readout is None:
+        if whole <= self._settled or run is None or run.readout is None:
             return
-        self._sentences = len(whole)
-        reading = beginning(self.read(run.readout.record(new)), whole[-1][1])
+        self._settled = whole
+        reading = beginning(self.read(run.readout.record(new)), whole)
         if self.checks is not None:
             with self.session.suspended():
                 reading = self.checks.after(self.session).ask([reading])[0]
