@@ -113,7 +113,7 @@ _TITLE: Final = re.compile(
 )
 # After one of these, or an initial, only where a word that opens sentences follows.
 _PERHAPS: Final = re.compile(
-    r"(?:^|[\s(\"'“.])(?:st|sr|jr|inc|ltd|co|mt|ave|rd|blvd|[ap]\.m|u\.s|[A-Z])\.$"
+    r"(?:^|[\s(\"'“.])(?:(?i:st|sr|jr|inc|ltd|co|mt|ave|rd|blvd|[ap]\.m|u\.s)|[A-Z])\.$"
 )
 _OPENING: Final = re.compile(
     r"[\"“'(]?(?:The|An?|In|On|At|It|Its|There|He|She|They|This|That|These|Those|His|Her|Their|And|"

@@ -84,118 +84,112 @@ def _set(text: str) -> frozenset[str]:
 
 NUMBERS: Final = _set("two three four five six seven eight nine ten eleven twelve dozen pair")
 _UNIVERSAL: Final = _set(
-    "no not n't never without only all every each any most none nobody neither nor few hardly "
-    "rarely "
-    "except unless if cannot whether instead rather than"
+    """
+    no not n't never without only all every each any most none nobody neither nor few hardly rarely
+    except unless if cannot whether instead rather than
+    """
 )
 _TOGETHER: Final = _set(
-    "both respectively former latter others between among amongst together either combination mix "
-    "mixture "
-    "contrast blend each"
+    """
+    both respectively former latter others between among amongst together either combination mix
+    mixture contrast blend each
+    """
 )
 _POSSESSIVE: Final = _set("his her its their")
 _DETERMINERS: Final = _POSSESSIVE | _set(
-    "a an the one another this these those some several many multiple numerous few various half "
-    "my your our "
-    "other two three four five six seven eight nine ten eleven twelve"
+    """
+    a an the one another this these those some several many multiple numerous few various half my
+    your our other two three four five six seven eight nine ten eleven twelve
+    """
 )
 _BE: Final = _set("is are was were 's 're")
 _AUXILIARIES: Final = _set("has have had can could may might must should will would do does did be")
 _PREPOSITIONS: Final = _set(
-    "in on at by near behind beside beneath underneath under above below over across against "
-    "along alongside "
-    "amid around through throughout toward towards into onto inside outside within upon opposite "
-    "past beyond atop "
-    "off up down with from for about during before after despite via amidst including featuring "
-    "per like"
+    """
+    in on at by near behind beside beneath underneath under above below over across against along
+    alongside amid around through throughout toward towards into onto inside outside within upon
+    opposite past beyond atop off up down with from for about during before after despite via amidst
+    including featuring per like
+    """
 )
 _PRONOUNS: Final = _set(
-    "it he she they them him we us i you someone everyone something itself himself herself "
-    "themselves"
+    """
+    it he she they them him we us i you someone everyone something itself himself herself themselves
+    """
 )
 _RELATIVES: Final = _set("who whom which whose where that")
 _SUBORDINATORS: Final = _set("while because since when although though whereas as so")
 _ADVERBS: Final = _set(
-    "also very quite too just still nearby here there away almost already even perhaps maybe then "
-    "now again "
-    "more less slightly once indoors outdoors apart aside upright ahead back forward overhead "
-    "alone so well "
-    "likely left right further side-by-side"
+    """
+    also very quite too just still nearby here there away almost already even perhaps maybe then now
+    again more less slightly once indoors outdoors apart aside upright ahead back forward overhead
+    alone so well likely left right further side-by-side
+    """
 )
 _PARTICIPLES: Final = _set(
-    "seen worn held taken made set cut shown built kept hung laid spread drawn driven eaten found "
-    "given known "
-    "lit put sat thrown tied wrapped written hidden caught broken been"
+    """
+    seen worn held taken made set cut shown built kept hung laid spread drawn driven eaten found
+    given known lit put sat thrown tied wrapped written hidden caught broken been
+    """
 )
 _ING_NOUNS: Final = _set(
-    "building buildings ceiling clothing painting railing awning ring wing string king spring "
-    "swing evening "
-    "morning thing something nothing everything anything wedding living dining swimming parking "
-    "cutting "
-    "landing crossing setting gathering serving topping lighting seating flooring during"
+    """
+    building buildings ceiling clothing painting railing awning ring wing string king spring swing
+    evening morning thing something nothing everything anything wedding living dining swimming
+    parking cutting landing crossing setting gathering serving topping lighting seating flooring
+    during
+    """
 )
 _ED_NOUNS: Final = _set("red bed shed sled seed weed feed speed hundred moped need")
 _THIRD: Final = _set(
-    "adds allows appears balances belongs brings carries catches chases comes consists contains "
-    "contributes "
-    "covers creates crosses cuts depicts displays drives eats emphasizes enhances enjoys faces "
-    "features feeds "
-    "fills flies follows gazes gets gives glides goes grazes grows hangs helps highlights hits "
-    "holds includes "
-    "indicates interacts jumps keeps leads leans lies listens looks makes moves observes occupies "
-    "overlooks "
-    "plays points poses prepares pulls pushes reaches reads relaxes remains reveals rides rises "
-    "runs says sees "
-    "seems sells serves shines shows showcases sits skates sleeps smiles soars stands stares "
-    "stays steps "
-    "stretches suggests surfs surrounds swims takes talks throws touches travels tries uses waits "
-    "walks watches "
-    "wears works rests captures conveys resembles skis snowboards performs navigates attempts"
+    """
+    adds allows appears balances belongs brings carries catches chases comes consists contains
+    contributes covers creates crosses cuts depicts displays drives eats emphasizes enhances enjoys
+    faces features feeds fills flies follows gazes gets gives glides goes grazes grows hangs helps
+    highlights hits holds includes indicates interacts jumps keeps leads leans lies listens looks
+    makes moves observes occupies overlooks plays points poses prepares pulls pushes reaches reads
+    relaxes remains reveals rides rises runs says sees seems sells serves shines shows showcases
+    sits skates sleeps smiles soars stands stares stays steps stretches suggests surfs surrounds
+    swims takes talks throws touches travels tries uses waits walks watches wears works rests
+    captures conveys resembles skis snowboards performs navigates attempts
+    """
 )
-# What says nothing without the phrase behind it.
+# Nouns and adjectives that say nothing without the phrase behind them.
 _NEEDY: Final = _set(
     """
-    placed located situated positioned surrounded filled covered made attached connected topped
-    lined equipped accompanied dressed mounted laid kept put based composed serving followed known
-    lies lie lying rests resting leans leaning leading leads gazing gazes staring stares pointing
-    points looks looking look consists consist belongs belonging contains containing includes has
-    have having holds holding focused focusing tied adorned stacked decorated loaded packed full
-    ready able close adjacent similar due part side next engaged involved facing trying tends
-    tending seems appears seem appear attempting preparing going about wearing riding using carrying
-    giving making taking playing wears rides carries uses gives makes takes showing displaying
-    featuring enjoying adding creating suggesting indicating variety number lot couple pair group
-    kind type sort front top middle edge center bottom interacting set held far away up out one more
-    such rather addition background-of participating captured depicts shows features include show
-    feature accompany watches watching overlooking chasing catching throwing hitting pulling pushing
-    eating drinking reading cutting covering occupied divided dominated illuminated framed flanked
-    occupying covers enclosed bordered means way lack presence use sense sign complete reason chance
-    opportunity
+    full ready able close adjacent similar due next complete aware part side variety number lot
+    couple pair group kind type sort front top middle edge center bottom addition means way lack
+    presence use sense sign reason chance opportunity more such rather out up one away far
     """
-)  # fmt: skip
-_ADJECTIVES: Final = _set(
-    "red green blue yellow black white brown gray grey orange pink purple golden silver dark "
-    "light bright large small "
-    "big little tiny huge tall short long old young new modern round square wooden metal plastic "
-    "glass clean clear "
-    "beautiful colorful fresh delicious cozy elegant lush stylish vintage sunny spacious quiet busy"
 )
-# Participles and adjectives that a sentence may end with.
+_ADJECTIVES: Final = _set(
+    """
+    red green blue yellow black white brown gray grey orange pink purple golden silver dark light
+    bright large small big little tiny huge tall short long old young new modern round square wooden
+    metal plastic glass clean clear beautiful colorful fresh delicious cozy elegant lush stylish
+    vintage sunny spacious quiet busy
+    """
+)
+# Verbs, participles and adjectives that a sentence may end with.
 _ENDING: Final = _set(
     """
     sitting standing walking waiting parked seen running playing sleeping flying swimming skiing
     surfing seated relaxing gathered displayed moving driving working smiling talking posing jumping
     painted furnished spotted shown grazing hanging floating laughing dancing skateboarding
-    snowboarding sailing cooking racing blooming visible present open closed available empty
-    well-lit well-equipped well-furnished well-organized busy scattered quiet clean white black red
-    blue green yellow brown small large tall round wooden young old
+    snowboarding sailing cooking racing blooming visible present open closed available empty busy
+    well-lit well-equipped well-furnished well-organized scattered quiet clean white black red blue
+    green yellow brown small large tall round wooden young old sit sits stand stands walk walks run
+    runs sleep sleeps play plays wait waits smile smiles gather jump jumps fly flies rest relax work
     """
-)  # fmt: skip
+)
+_ALONE: Final = _set("one another some several many others these this those")
 _EXISTS: Final = _set(
-    "shows features includes contains depicts displays showing featuring including see sees has "
-    "have"
+    """
+    shows features includes contains depicts displays showing featuring including see sees has have
+    """
 )
 _PARTS: Final = (
-    "left|right|top|bottom|middle|center|centre|front|back|edge|edges|side|sides|corner|corners|end|ends|rear|base|"
+    "left|right|top|bottom|middle|cent(?:er|re)|front|back|edges?|sides?|corners?|ends?|rear|base|"
     "foot|head|surface|inside|outside|rest|midst|vicinity"
 )
 _COMPOUND: Final = re.compile(
@@ -215,6 +209,8 @@ def classes(tokens: Sequence[WordToken]) -> str:
     found = [_alone(token) for token in tokens]
     words = [token.low for token in tokens]
     for k, word in enumerate(words):
+        if found[k] in "MK":
+            continue
         before, after = found[k - 1] if k else "", found[k + 1] if k + 1 < len(found) else ""
         if word == "there" and after in ("B", "A", "V"):
             found[k] = "T"
@@ -224,17 +220,7 @@ def classes(tokens: Sequence[WordToken]) -> str:
             found[k] = "S"
         elif word == "her" and after not in ("N", "K", "M", "E"):
             found[k] = "H"
-        elif word in (
-            "one",
-            "another",
-            "some",
-            "several",
-            "many",
-            "others",
-            "these",
-            "this",
-            "those",
-        ):
+        elif word in _ALONE:
             found[k] = "D" if after in ("N", "K", "M", "E", "G", "O", "D") else "N"
         elif word == "'s" and before in ("N", "K", "M") and after in ("N", "K", "M", "E"):
             found[k] = "N"  # the man's hat
@@ -279,11 +265,8 @@ def _alone(token: WordToken) -> str:
         return "G"
     if word in _PARTICIPLES or (word.endswith("ed") and len(word) > 3 and word not in _ED_NOUNS):
         return "E"
-    if (
-        word.endswith("ly")
-        and len(word) > 4
-        and word not in ("family", "lovely", "friendly", "butterfly")
-    ):
+    adverb = word.endswith("ly") and len(word) > 4
+    if adverb and word not in ("family", "lovely", "friendly", "butterfly"):
         return "a"
     return "N"
 
@@ -305,13 +288,9 @@ def _compounds(tokens: Sequence[WordToken], found: list[str]) -> None:
         joined += token.low + " "
     at = {place: k for k, place in enumerate(places)}
     for match in _COMPOUND.finditer(joined):
-        first = at.get(match.start())
-        if first is None or any(
-            found[k] in "MK" for k in range(first, first + match[0].count(" ") + 1)
-        ):
-            continue
-        for k in range(first, first + match[0].count(" ") + 1):
-            found[k] = "P"
+        first, words = at.get(match.start()), match[0].count(" ") + 1
+        if first is not None and not set("MK") & set(found[first : first + words]):
+            found[first : first + words] = "P" * words
 
 
 def _plural(word: str) -> bool:
@@ -371,7 +350,7 @@ class Sentence:
         """The phrase as an item of a list, with what hangs on it."""
         c, stop = self.c, self._item_end(end)
         left, right = self._joint_before(start), self._joint_behind(stop)
-        if self._phrase_verbs(end) or ("O" in c[start:end] and c[stop : stop + 1] == "C"):
+        if c[end - 1] not in "MK" or ("O" in c[start:end] and c[stop : stop + 1] == "C"):
             return  # a verb may hide in it; a neighbour may share its "of"
         if end < self.end and c[end] in "BAV":
             if left is not None and self._subject_list(start) is not None:
@@ -397,10 +376,6 @@ class Sentence:
             ):
                 yield start, right, "item", True
 
-    def _phrase_verbs(self, end: int) -> bool:
-        """Whether open words stand behind the mention in its phrase: one may be a verb."""
-        return self.c[end - 1] not in "MK"
-
     def _parallel(self, start: int, end: int, left: int) -> bool:
         """Whether what stands before a list's comma or conjunction is an item like this one, and no
         adjective of it ("a large, black and white bowl")."""
@@ -413,11 +388,7 @@ class Sentence:
         match = re.compile(r"(?:(?!,?C?a?T)[^RS;BAV])*").match(self.c, k, self.end)
         at = self.end if match is None else match.end()
         while k < at:
-            if (
-                self.c[k] in ",C"
-                and _CLAUSE.match(self.c, k, self.end)
-                and self.c[k : k + 2] in (",C", ",S")
-            ):
+            if self.c[k : k + 2] in (",C", ",S") and _CLAUSE.match(self.c, k, self.end):
                 return False
             k += 1
         return at < self.end and self.c[at] in "BAV"
@@ -482,11 +453,8 @@ class Sentence:
                 if before == "C" and c[k] == "C" and c[k + 1] not in "GVBAPEa":
                     return None
                 continue
-            if before in "aP" or (before in "GE" and self.tokens[k - 1].low in _NEEDY):
+            if before in "aPSt" or (before in "GE" and self.tokens[k - 1].low not in _ENDING):
                 k -= 1  # "sitting quietly on", "from behind"; "a bench | located near"
-                continue
-            if before in "St":
-                k -= 1
                 continue
             break
         if k <= 0 or (c[k] == "S" and self.tokens[k].low == "that"):
@@ -495,16 +463,10 @@ class Sentence:
             return None
         last, verb = self.tokens[k - 1].low, re.search("[B,]a?$", c[: k - 1])
         if last not in _ENDING and (
-            c[k - 1] in "GE" or (c[k - 1] == "N" and verb and not _plural(last))
+            c[k - 1] in "GEV" or (c[k - 1] == "N" and verb and not _plural(last))
         ):
             return None
-        fragment = not re.search("[BAV]", c)
-        return (
-            k if fragment or re.search("[BAV]", c[:k]) or self._verb_at(k, end=self.end) else None
-        )
-
-    def _verb_at(self, k: int, end: int) -> bool:
-        return re.search("[BAV]", self.c[k:end]) is not None
+        return k
 
     def _ends(self, opener: int, end: int) -> Iterator[tuple[int, int, str, bool]]:
         """The places where a modifier that opens at `opener` and holds what ends at `end` ends."""
@@ -514,12 +476,7 @@ class Sentence:
             # between a subject and its verb
             match = re.compile(r"[^,;:CBAVTSH]*(?=a?[BAV])").match(c, end, self.end)
             if match is not None and not re.search("[,C;:R]", c[opener:end]):
-                yield (
-                    opener,
-                    match.end(),
-                    "modifier",
-                    c[0] in "DNKM" and self._plain_subject(opener),
-                )
+                yield opener, match.end(), "modifier", self._plain_subject(opener)
             if c[opener] == "," and (
                 match := re.compile(r"[^;:]*?,(?=a?[BAV])").match(c, end, self.end)
             ):
@@ -570,7 +527,13 @@ class Sentence:
             whole = re.search("[BAV]", c[begun:k]) or (
                 "," not in c[last:k] and re.search("[BAV]", c[last:k])
             )
-            if joins and whole and _CLAUSE.match(c, k, self.end):
+            verb = max(c.rfind(letter, 0, k) for letter in "BAV")
+            if (
+                joins
+                and whole
+                and not re.search("[SRX]", c[verb:k])
+                and _CLAUSE.match(c, k, self.end)
+            ):
                 bounds.append(k)
                 last = k
         inside = [b for b in bounds if b <= start]
@@ -697,7 +660,9 @@ class Sentence:
 
 _REFERRING: Final = _set("it its itself they them their theirs which this these those ones one")
 _GROUP: Final = _set(
-    "other others another both some one each all most many either neither two three"
+    """
+    other others another both some one each all most many either neither two three
+    """
 )
 _PERSONAL: Final = _set("he she him his her himself herself")
 _VERB_NUMBER: Final = {

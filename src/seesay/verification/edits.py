@@ -228,21 +228,7 @@ def refers(sentence: str) -> bool:
 
 
 _STANDING_FOR: Final = frozenset(
-    [
-        "it",
-        "he",
-        "she",
-        "they",
-        "him",
-        "her",
-        "them",
-        "his",
-        "its",
-        "their",
-        "this",
-        "these",
-        "those",
-    ]
+    "it he she they him her them his its their this these those both others".split()  # noqa: SIM905
 )
 _GROUP: Final = frozenset(
     [
