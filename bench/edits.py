@@ -1,6 +1,6 @@
 """What leaving things out of real captions costs, and edited sentences to read.
 
-    python bench/edits.py ../shared/data [--judge FOLDER] [--read edits.txt] [--captions 500]
+    python bench/edits.py ../shared/data [--read edits.txt] [--captions 500]
 
 DATA holds `captions/*/*.jsonl` and `pope/captions_llava.json` (captions of real models, JSON lines)
 and `coco/truth.json` (image → the classes that are there). Failing are the mentions of classes that
@@ -10,8 +10,9 @@ that lose something, the words that stay, the texts left empty though a sentence
 nothing that failed; the seconds it took; F1 of what is named against what is there under simulated
 detectors; and the time of texts of 1,000 to 100,000 characters without a full stop.
 
-With --judge a folder that `bench/caption_model.py` filled the small language model in it stands in
-for the model that wrote. Whether the edited sentences are English only a reader can say: --read
+The judge is a small language model (`caption_model.py`), trained on the captions of every second
+image and judging those of the others, which stands in for the model that wrote. Whether the edited
+sentences are English only a reader can say: --read
 writes 500 of them, before and after.
 """
 
@@ -27,11 +28,12 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from caption_model import CaptionModel
 from seesay.evaluate.benchmarks.chair_read import READERS
 from seesay.grounding.negation import asserted
 from seesay.grounding.sentences import sentences
 from seesay.grounding.vocabulary import Vocabulary, Word
-from seesay.verification.edits import EditedText, Judge, remove_mentions
+from seesay.verification.edits import EditedText, remove_mentions
 
 DETECTORS = ((0.7, 0.01), (0.5, 0.02), (0.9, 0.10))
 Editor = Callable[[str, Sequence[tuple[int, int]], Sequence[tuple[int, int]]], EditedText]
@@ -194,10 +196,13 @@ def speed() -> None:
         print(f"  {loop!r:22} " + "   ".join(row))
 
 
+def _odd(caption: Caption) -> bool:
+    return int(caption.image) % 2 == 1
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("data", type=Path)
-    arguments.add_argument("--judge", type=Path, help="a folder of bench/caption_model.py")
     arguments.add_argument("--read", type=Path, help="where edited sentences are written")
     arguments.add_argument("--captions", type=int, help="take so many, drawn, not all")
     given = arguments.parse_args()
@@ -211,16 +216,18 @@ def main() -> None:
         ),
         "no judge": remove_mentions,
     }
-    if given.judge:
-        from caption_model import judge_of
-
-        judge: Judge = judge_of(given.judge)
-        editors["judge"] = lambda text, failing, others: remove_mentions(
-            text, failing, others, judge
-        )
     sums = table(every, truth, editors, drawn=False)
     table(every, truth, editors, drawn=True)
-    detectors(every, truth, editors)
+    learnt = [c for c in captions(given.data) if _odd(c)]
+    model = CaptionModel(c.text[a:b] for c in learnt for a, b in sentences(c.text))
+    held_out = [caption for caption in every if not _odd(caption)]
+    editors["judge"] = lambda text, failing, others: remove_mentions(
+        text, failing, others, model.judge
+    )
+    print(f"\nwith a judge that learnt {len(learnt)} captions, on {len(held_out)} of other images")
+    sums["judge"] = table(held_out, truth, editors, drawn=False)["judge"]
+    table(held_out, truth, editors, drawn=True)
+    detectors(held_out, truth, editors)
     speed()
     if given.read:
         with given.read.open("w", encoding="utf-8") as out:

@@ -13,7 +13,6 @@ from seesay.cli.describe import check, load, vocabulary_of
 from seesay.cli.output import say, working
 from seesay.cli.result import show
 from seesay.errors import InputError
-from seesay.grounding.vocabulary.language import NOT_ENGLISH, looks_english
 
 LONGEST = 1_000_000
 """Bytes of a text file: far more than any model reads at once."""
@@ -59,6 +58,7 @@ def audit(
     said = _text(text, text_file)
     opened = check([], report, picture, max_pixels, model)
     vocabulary = vocabulary_of(words)
+    from seesay.grounding.vocabulary.language import NOT_ENGLISH, looks_english
     from seesay.vlm import PROMPT
 
     vlm = load(model, dtype, device, revision, trust_remote_code)

@@ -1,5 +1,5 @@
-"""Does a text say that what it names is there? "There is no fork", "it could be a fork" and "is there
-a fork?" do not, and are never marked, struck or counted as invented."""
+"""Does a text say that what it names is there? "There is no fork", "it could be a fork" and "is
+there a fork?" do not, and are never marked, struck or counted as invented."""
 
 from __future__ import annotations
 

@@ -23,8 +23,11 @@ from seesay.verification.judge import Judge
 
 Span = tuple[int, int]
 
-NATURAL: Final = -1.0
+NATURAL: Final = -1.5
 """Nats a word by which what is left may be less likely than it was, to be taken for natural."""
+NATURAL_IF_SAFE: Final = -4.0
+"""The same for the safe kinds, whose form vouches for them: a full stop is unlikely behind any word
+that could be followed by more, and right all the same."""
 MOST_TOKENS: Final = 300
 """A sentence of more tokens is not edited but goes whole: captions that loop never end one."""
 
@@ -198,7 +201,9 @@ def _chosen(tokens: list[WordToken], before: str, judge: Judge | None) -> Candid
     if not offered:
         return None
     scores = judge(before, _joined(tokens), [_joined(one.tokens) for one in offered])
-    return next((one for one, score in zip(offered, scores, strict=True) if score >= NATURAL), None)
+    pairs = zip(offered, scores, strict=True)
+    bars = {True: NATURAL_IF_SAFE, False: NATURAL}
+    return next((one for one, score in pairs if score >= bars[one.safe]), None)
 
 
 def _joined(tokens: Sequence[WordToken]) -> str:

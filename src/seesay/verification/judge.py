@@ -12,15 +12,17 @@ needs no grammar of any language, only the model that wrote the text.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeAlias
 
 Judge: TypeAlias = Callable[[str, str, Sequence[str]], Sequence[float]]
 """(what is left of the text before, a sentence, the same sentence edited in some ways) → how
 natural each way is, in nats a word, 0 the best; NaN takes none of them."""
 
-Logprobs: TypeAlias = Callable[[str, Sequence[str]], Sequence[Sequence[tuple[str, float]]]]
-"""(the text before, sentences) → the tokens of each sentence, as text, with log-probabilities."""
+Scored: TypeAlias = Sequence[tuple[Hashable, float]]
+"""The tokens of a sentence, by any name, each with its log-probability behind those before it."""
+Logprobs: TypeAlias = Callable[[str, Sequence[str]], Sequence[Scored]]
+"""(what is left of the text before, sentences) → each of them scored."""
 
 FIRST = 6
 """How many tokens behind a cut are looked at: the rest hardly feels it."""
@@ -36,7 +38,7 @@ def by_likelihood(logprobs: Logprobs) -> Judge:
     return judge
 
 
-def naturalness(whole: Sequence[tuple[str, float]], edited: Sequence[tuple[str, float]]) -> float:
+def naturalness(whole: Scored, edited: Scored) -> float:
     """How natural the words behind a cut are, see the module; NaN where a score is none, and where
     no word stands behind it.
 

@@ -45,10 +45,11 @@ class Released:
             return
         self._settled = whole
         reading = beginning(self.read(run.readout.record(new)), whole)
-        if self.checks is not None:
-            with self.session.suspended():
+        judge = None if self.checks is None else self.checks.judge(0)
+        with self.session.suspended():
+            if self.checks is not None:
                 reading = self.checks.after(self.session).ask([reading])[0]
-        told = self.looker.revised(reading, whole=False).reading
+            told = self.looker.revised(reading, whole=False, judge=judge).reading
         if len(told.text) > self._told:
             self._told = len(told.text)
             self.on_text(told.text, told.mentions)

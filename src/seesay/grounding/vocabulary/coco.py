@@ -309,7 +309,7 @@ toothbrush
 
 
 def _classes() -> dict[str, list[str]]:
-    lines = re.sub(r",\n +", ", ", _TABLE).strip().splitlines()
+    lines = re.sub(r"\n +", " ", _TABLE).strip().splitlines()
     rows = ([part.strip() for part in line.split(",")] for line in lines)
     return {row[0]: row[1:] for row in rows}
 

@@ -258,8 +258,8 @@ _YOUNG: Final[dict[str, frozenset[str]]] = {
     "bull": frozenset({"elephant"}),
 }
 _OF_ANIMALS: Final = re.compile(
-    r" of (?:\w+ )?(?:elephants|giraffes|zebras|bears|ducks|birds|cats|dogs|sheep|cows|horses|geese|"
-    r"swans|goats|things|items)"
+    r" of (?:\w+ )?(?:elephants|giraffes|zebras|bears|ducks|birds|cats|dogs|sheep|cows|horses|"
+    r"geese|swans|goats|things|items)"
 )
 _DETERMINERS: Final = _words(
     "a an the some one another each every this that his her its half whole two three several many"
