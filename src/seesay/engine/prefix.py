@@ -239,17 +239,17 @@ class CachedPrefix:
             ]
             whole.append([tuple(ids) for ids in given])
             begun.append([_shared(none, ids) for ids in given])
-        pairs = [list(zip(*both, strict=True)) for both in zip(whole, begun, strict=True)]
+        pairs = [list(zip(a, b, strict=True)) for a, b in zip(whole, begun, strict=True)]
         last = 1 + max((len(ids) - start for its in pairs for ids, start in its), default=0)
         found: list[list[list[tuple[int, float]]]] = []
         for reply, its in zip(self._replies(whole, None, last), pairs, strict=True):
-            rows, answers = reply.logits.log_softmax(-1), []
+            rows, told = reply.logits.log_softmax(-1), []
             for k, (ids, start) in enumerate(its):
                 before = (k + 1) * last - len(ids) - 1  # the row that predicts the first of `ids`
-                answers.append(
+                told.append(
                     [(ids[j], float(rows[before + j, ids[j]])) for j in range(start, len(ids))]
                 )
-            found.append(answers)
+            found.append(told)
         return found
 
     def _replies(
