@@ -240,11 +240,11 @@ class CachedPrefix:
             whole.append([tuple(ids) for ids in given])
             begun.append([_shared(none, ids) for ids in given])
         pairs = [list(zip(a, b, strict=True)) for a, b in zip(whole, begun, strict=True)]
-        last = 1 + max((len(ids) - start for its in pairs for ids, start in its), default=0)
+        last = 1 + max((len(ids) - start for one in pairs for ids, start in one), default=0)
         found: list[list[list[tuple[int, float]]]] = []
-        for reply, its in zip(self._replies(whole, None, last), pairs, strict=True):
+        for reply, parts in zip(self._replies(whole, None, last), pairs, strict=True):
             rows, told = reply.logits.log_softmax(-1), []
-            for k, (ids, start) in enumerate(its):
+            for k, (ids, start) in enumerate(parts):
                 before = (k + 1) * last - len(ids) - 1  # the row that predicts the first of `ids`
                 told.append(
                     [(ids[j], float(rows[before + j, ids[j]])) for j in range(start, len(ids))]

@@ -159,7 +159,8 @@ _NEEDY: Final = _set(
     """
     full ready able close adjacent similar due next complete aware part side variety number lot
     couple pair group kind type sort front top middle edge center bottom addition means way lack
-    presence use sense sign reason chance opportunity more such rather out up one away far
+    presence use sense sign reason chance opportunity more such rather out up one away far easy
+    either perfect
     """
 )
 _ADJECTIVES: Final = _set(
@@ -182,6 +183,7 @@ _ENDING: Final = _set(
     runs sleep sleeps play plays wait waits smile smiles gather jump jumps fly flies rest relax work
     """
 )
+_STATES: Final = _set("include contain appear seem create suggest indicate depict show belong")
 _ALONE: Final = _set("one another some several many others these this those")
 _EXISTS: Final = _set(
     """
@@ -235,6 +237,8 @@ def classes(tokens: Sequence[WordToken]) -> str:
             found[k] in ("E", "G") and before == "D" and after not in ("N", "K", "M", "E", "G", "D")
         ):
             found[k] = "N"
+        elif found[k] == "N" and (before == "A" or (word in _STATES and before in ("N", "K", "M"))):
+            found[k] = "V"
         elif found[k] == "N" and before == "t":
             found[k] = "V" if after in ("D", "P", "N", "K", "M", "H", "a") else "N"
         elif word in ("can", "watch", "face") and before == "D":
@@ -580,7 +584,10 @@ class Sentence:
         if not any(letter in "NKMH" for letter in c[:low] + c[high : self.end]):
             return None
         if kind == "item":
-            tokens = self._relisted(low, high)
+            listed = self._relisted(low, high)
+            if listed is None:
+                return None
+            tokens = listed
         if low == 0:
             opens = self.tokens[0]
             tokens[0] = replace(tokens[0], lead=opens.lead)
@@ -590,9 +597,9 @@ class Sentence:
             tokens = tokens[1:]
         return tokens
 
-    def _relisted(self, low: int, high: int) -> list[WordToken]:
+    def _relisted(self, low: int, high: int) -> list[WordToken] | None:
         """A list without its item low..high: its conjunction, comma and verb as what is left needs
-        them."""
+        them. None where it may be no list."""
         c, tokens = self.c, self.tokens
         left, right = list(tokens[:low]), list(tokens[high:])
         commas = self._commas(low)
@@ -607,6 +614,8 @@ class Sentence:
         elif "C" in c[low : low + 2] and commas:
             # The last item went: the one before it is the last one now.
             k = commas[0]
+            if c[k + 1] == "a":
+                return None  # "people, likely guests or staff" is no list of three
             word = next(
                 token for token in tokens[low:high] if token.low in ("and", "or", "but", "&")
             )
