@@ -216,7 +216,9 @@ class CachedPrefix:
             ModelError: the processor has no chat template; a Q-former that reads the prompt, so
                 that its picture serves no other question.
         """
-        return self._replies(questions, about)
+        found = self._replies(questions, about)
+        self.cost.questions += sum(map(len, questions))
+        return found
 
     @torch.no_grad()
     def logprobs(self, texts: Sequence[Sequence[str]]) -> list[list[list[tuple[int, float]]]]:
@@ -347,7 +349,6 @@ class CachedPrefix:
             ).logits
         self.cost.forwards += 1
         self.cost.tokens += laid.tokens
-        self.cost.questions += sum(map(len, branches))
         logits = precise(logits if logits.shape[1] == len(ends) else logits[:, ends])
         return logits, None if gaze is None else gaze.mean().cpu()
 
