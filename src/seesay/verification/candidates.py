@@ -332,8 +332,8 @@ class Sentence:
         for low, high, kind, safe in self._cuts(start, end):
             if low < high and not (low == 0 and high >= self.end):
                 made = self._without(low, high, kind)
-                if made is not None:
-                    yield Candidate(made, kind, safe and self._safe(low, high, kind))
+                if made is not None and self._says_no_more(low, high, kind):
+                    yield Candidate(made, kind, safe)
 
     def _phrase(self, at: int) -> tuple[int, int]:
         """The noun phrase of the mention at `at`, with the noun of which it is an "of"."""
@@ -481,14 +481,8 @@ class Sentence:
             match = re.compile(r"[^,;:CBAVTSH]*(?=a?[BAV])").match(c, end, self.end)
             if match is not None and not re.search("[,C;:R]", c[opener:end]):
                 yield opener, match.end(), "modifier", self._plain_subject(opener)
-            if c[opener] == "," and (
-                match := re.compile(r"[^;:]*?,(?=a?[BAV])").match(c, end, self.end)
-            ):
-                yield opener, match.end(), "modifier", False
             if re.search("[BAV]", c):
                 return
-        if (match := re.compile(r"[^,;:CBAVTSHR]*?(?=P)").match(c, end, self.end)) is not None:
-            yield opener, match.end(), "modifier", False
         for k in range(end, self.end):
             if c[k] in ",;S" or c[k] == "C":
                 participial = c[k] == "," and c[k + 1 : k + 2] == "G"
@@ -548,11 +542,12 @@ class Sentence:
             k = after[0]
             while k < self.end and c[k] in ",;CS":
                 k += 1
-            yield 0, k, "clause", c[0] != "S" and self.tokens[k].low not in _GROUP
+            if self.tokens[k].low not in _GROUP:
+                yield 0, k, "clause", c[0] != "S"
 
     # ---- what is left
 
-    def _safe(self, low: int, high: int, kind: str) -> bool:
+    def _says_no_more(self, low: int, high: int, kind: str) -> bool:
         """Whether what is left says nothing that the whole did not."""
         kept = [*self.tokens[:low], *self.tokens[high : self.end]]
         words = {token.low for token in kept}
