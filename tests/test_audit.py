@@ -39,7 +39,10 @@ def test_reading_what_the_bundled_model_said_gives_its_own_scores(bundled, scene
     assert audited.ended
     assert_same_mentions(audited, said)
     assert [t.id for t in audited.tokens] == [t.id for t in said.tokens]
-    assert audited.protocol.risk.startswith(said.protocol.risk + "; of a given text: self-check")
+    told = (
+        said.protocol.risk + "; of a given text: self-check" if options else "ranks within the text"
+    )
+    assert audited.protocol.risk.startswith(told)
     for mention in audited.mentions:  # another's wording says nothing: the answer alone counts
         assert mention.calibrated == ("self_check" in options)
         if mention.calibrated:

@@ -219,8 +219,15 @@ class _Batch:
     ) -> Response:
         vlm, asked, picture, words = self.vlm, self.asked, self.pictures[row], self.words[row]
         reading, moved = said.reading, bool(steps_of(asked.method).methods)
-        effect = _ON_A_GIVEN_TEXT if method == AUDITED else _UNDER_A_METHOD if moved else ""
-        remarks = [vlm.scale, effect, look.remark]
+        effect = (
+            _ON_A_GIVEN_TEXT
+            if method == AUDITED and asked.self_check
+            else _UNDER_A_METHOD
+            if moved
+            else ""
+        )
+        asked_nothing = method == AUDITED and not asked.self_check and vlm.calibration
+        remarks = [RANKED if asked_nothing else vlm.scale, effect, look.remark]
         protocol = Protocol(
             model=vlm.id,
             revision=vlm.revision,
@@ -259,7 +266,8 @@ class _Batch:
 # A method moves the scores themselves: Attention Lens raises every SVAR, for instance.
 _UNDER_A_METHOD = "the method's own effect on the scores is not allowed for"
 # Measured in docs/grounding.md: another's wording costs each word probability, true or not.
-_ON_A_GIVEN_TEXT = "of a given text: self-check alone, and ranks where nothing was asked"
+_ON_A_GIVEN_TEXT = "of a given text: self-check alone"
+RANKED = "ranks within the text, which mark nothing: the model was not asked (self-check asks it)"
 
 
 def _recorded(session: Session) -> Record:

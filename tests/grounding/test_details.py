@@ -22,13 +22,13 @@ from seesay.grounding.attributes import (
     examine,
     found,
 )
-from seesay.grounding.clauses import leave_words_out
 from seesay.grounding.forced_choice import ForcedChoice, shares
 from seesay.grounding.questions import attribute, count, existence
 from seesay.grounding.risk import Mention
 from seesay.methods import LookAgain, parse
 from seesay.models.processors import answer_lead, chat_prompt
 from seesay.response import Response
+from seesay.verification.edits import remove_words
 
 COCO = Vocabulary.coco()
 ASKING = "look-again(evidence=self-check, attributes=True, counts=True)"
@@ -106,7 +106,7 @@ def test_questions_about_details_are_english():
 )
 def test_words_are_left_out_and_the_rest_mended(text, words, left):
     spans = [(text.index(word), text.index(word) + len(word)) for word in words]
-    found_ = leave_words_out(text, spans)
+    found_ = remove_words(text, spans)
     assert found_.text == left
     assert all(found_.moved(span) is None for span in spans)
     noun = max(text.split(), key=len).strip(".,")

@@ -53,9 +53,10 @@ def test_on_real_captions_the_two_differ_only_where_a_phrase_or_a_listed_word_sa
     )
     known = set(table) | set(map(pluralized, table))
     captions = [json.loads(line)["text"] for line in CAPTIONS.read_text().splitlines()]
+    unjudged = Vocabulary("coco", COCO.surfaces, COCO.ignored)  # `senses` has tests of its own
     shared, theirs, unexplained = 0, 0, []
     for text in captions:
-        ours = COCO.find(text)
+        ours = unjudged.find(text)
         spans = {word.start: word for word in ours}
         for word in plain.find(text):
             theirs += 1
@@ -116,7 +117,7 @@ def test_words_in_their_places(text: str, expected: list[tuple[str, str]]) -> No
 @pytest.mark.parametrize(
     ("singular", "plural"),
     [
-        ("glass of wine", "glasses of wine"), ("bookshelf", "bookshelfs"), ("shelf", "shelves"),
+        ("glass of wine", "glasses of wine"), ("bookshelf", "bookshelves"), ("shelf", "shelves"),
         ("wine glass", "wine glasses"), ("berry", "berries"), ("toy", "toys"), ("human", "humans"),
         ("fireman", "firemen"), ("tomato", "tomatoes"), ("fish", "fish"), ("bus", "buses"),
     ],

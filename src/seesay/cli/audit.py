@@ -26,7 +26,13 @@ def audit(
     ] = None,
     model: options.Model = None,
     prompt: Annotated[str | None, typer.Option(help="What the text is taken to answer.")] = None,
-    self_check: options.SelfCheck = False,
+    self_check: Annotated[
+        bool | None,
+        typer.Option(
+            "--self-check/--no-self-check",
+            help="Ask the model whether what is named is there. Default: where it can be asked.",
+        ),
+    ] = None,
     deep: options.Deep = False,
     as_json: options.Json = False,
     report: options.Report = None,
@@ -42,16 +48,24 @@ def audit(
 
     The model reads the text in one pass, as if it had said it.
 
-    seesay audit toy:broken/7 --text "A cow and a barn." --self-check
+    Unless --no-self-check saves it, the model is asked after each object, which is what a mark
+    rests on; without an answer words are ranked and none is marked.
+
+    seesay audit toy:broken/7 --text "A cow and a barn."
 
     seesay audit photo.jpg --text-file caption.txt --model llava-hf/llava-1.5-7b-hf
     """
     said = _text(text, text_file)
     opened = check([], report, picture, max_pixels, model)
     vocabulary = vocabulary_of(words)
+    from seesay.grounding.vocabulary.language import NOT_ENGLISH, looks_english
     from seesay.vlm import PROMPT
 
     vlm = load(model, dtype, device, revision, trust_remote_code)
+    if self_check is None:
+        self_check = (reason := vlm.exam.reason) is None
+        if reason is not None:
+            say(f"{vlm.id} is not asked ({reason}), so words are ranked and none is marked")
     with working("reading the text"):
         seen = vlm.audit(
             opened,
@@ -61,7 +75,9 @@ def audit(
             self_check=self_check,
             deep=deep,
         )
-    if not seen.mentions:
+    if not seen.mentions and not looks_english(said) and seen.protocol.vocabulary == "coco":
+        say(NOT_ENGLISH)
+    elif not seen.mentions:
         say(f"the text names no object that the vocabulary {seen.protocol.vocabulary!r} knows")
     show(seen, as_json, report)
 

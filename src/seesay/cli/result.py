@@ -38,6 +38,8 @@ def show(
             parts.append(terminal.unsaid(account, seen.present))
         if seen.doubtful:
             parts.append(terminal.doubt_table(account, seen.present))
+        if any(mention.contradicted for mention in seen.mentions):
+            parts.append(terminal.contradictions(account))
         if seen.present is not None:
             parts.append(terminal.there(seen.present))
         if seen.acted is not None:

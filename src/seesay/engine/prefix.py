@@ -48,7 +48,7 @@ from seesay.models.compat import (
     StaticLayer,
     implementation,
 )
-from seesay.models.processors import chat_prompt
+from seesay.models.processors import answer_lead, chat_prompt
 
 if TYPE_CHECKING:
     from seesay.engine.session import Session
@@ -216,6 +216,51 @@ class CachedPrefix:
             ModelError: the processor has no chat template; a Q-former that reads the prompt, so
                 that its picture serves no other question.
         """
+        found = self._replies(questions, about)
+        self.cost.questions += sum(map(len, questions))
+        return found
+
+    @torch.no_grad()
+    def logprobs(self, texts: Sequence[Sequence[str]]) -> list[list[list[tuple[int, float]]]]:
+        """The tokens of texts as answers to each row's own prompt, with the log-probability that
+        the model gives each behind those before it; all of them in one forward.
+
+        Args:
+            texts: for each row; a row may have none.
+
+        Raises:
+            InputError, EngineError, ModelError: see `replies`.
+        """
+        whole: list[list[tuple[int, ...]]] = []
+        begun: list[list[int]] = []  # how many tokens stand before each text
+        for prompt, its in zip(self.prompts, texts, strict=True):
+            asked, adds_special = chat_prompt(self.processor, prompt)
+            answers = [asked, *(asked + answer_lead(asked) + text for text in its)]
+            none, *given = self.processor.tokenizer(answers, add_special_tokens=adds_special)[
+                "input_ids"
+            ]
+            whole.append([tuple(ids) for ids in given])
+            begun.append([_shared(none, ids) for ids in given])
+        pairs = [list(zip(a, b, strict=True)) for a, b in zip(whole, begun, strict=True)]
+        last = 1 + max((len(ids) - start for one in pairs for ids, start in one), default=0)
+        found: list[list[list[tuple[int, float]]]] = []
+        for reply, parts in zip(self._replies(whole, None, last), pairs, strict=True):
+            rows, told = reply.logits.log_softmax(-1), []
+            for k, (ids, start) in enumerate(parts):
+                before = (k + 1) * last - len(ids) - 1  # the row that predicts the first of `ids`
+                told.append(
+                    [(ids[j], float(rows[before + j, ids[j]])) for j in range(start, len(ids))]
+                )
+            found.append(told)
+        return found
+
+    def _replies(
+        self,
+        questions: Sequence[Sequence[Question]],
+        about: Sequence[Sequence[str]] | None,
+        last: int = 1,
+    ) -> list[Reply]:
+        """See `replies`; the logits are those of the `last` rows of each question."""
         if len(questions) != len(self.prompts):
             raise InputError(
                 f"{len(questions)} lists of questions for {len(self.prompts)} prompts; give one "
@@ -239,11 +284,11 @@ class CachedPrefix:
             self.layers = self.layers or self._read_prompts()
             words = None if about is None else words_of(self.processor, questions, about, every)
             watched = None if words is None else words[asked]
-            logits, looks = self._forward(self.layers, asked, branches, watched)
+            logits, looks = self._forward(self.layers, asked, branches, watched, last)
             for k, row in enumerate(asked):
                 count, own = len(questions[row]), image[row].nonzero()[:, 0]
                 gaze = None if looks is None else looks[k, :count][:, own]
-                found[row] = Reply(logits[k, :count], gaze)
+                found[row] = Reply(logits[k, : count * last], gaze)
         self.cost.seconds += time.perf_counter() - started
         return found
 
@@ -278,16 +323,18 @@ class CachedPrefix:
         rows: list[int],
         branches: list[list[Branch]],
         watched: Tensor | None,
+        last: int,
     ) -> tuple[Tensor, Tensor | None]:
-        """Logits (rows, most questions of a row, vocabulary), and the attention of the `watched`
-        rows on every column (rows, most questions of a row, columns) on the CPU."""
+        """Logits (rows, most questions of a row · last, vocabulary), and the attention of the
+        `watched` rows on every column (rows, most questions of a row, columns) on the CPU."""
         view = self.view
         end = max(branch.column for its in branches for branch in its)
         real = real_columns(self.inputs)[rows, :end]
         laid = lay_out(branches, real, positions_of(view, self.inputs)[rows, :end])
         refuse_far(layers, int(laid.positions.max()))
         device = self.inputs["input_ids"].device
-        ends = laid.ends.to(device)
+        back = torch.arange(1 - last, 1)
+        ends = (laid.ends[:, None] + back).flatten().to(device)
         gaze = None if watched is None else Gaze(laid.ends - watched, middle_layers(view.n_layers))
         state = GenerationState(view, ImageColumns.of(view.image_columns(**self.inputs)), end)
         with maskable(view.decoder), observed(view, gaze, state) if gaze else nullcontext():
@@ -302,7 +349,6 @@ class CachedPrefix:
             ).logits
         self.cost.forwards += 1
         self.cost.tokens += laid.tokens
-        self.cost.questions += sum(map(len, branches))
         logits = precise(logits if logits.shape[1] == len(ends) else logits[:, ends])
         return logits, None if gaze is None else gaze.mean().cpu()
 
@@ -369,7 +415,7 @@ def _branch(ids: list[int], image: Tensor, old: list[int], new: list[int]) -> Br
     """
     # The prompt's last row may be a method's, and a question needs a row to be read from.
     most = min(len(old), len(new)) - 1
-    shared = next((k for k in range(most) if old[k] != new[k]), most)
+    shared = min(_shared(old, new), most)
     for tail in range(_MOST_APPENDED + 1):
         end = len(ids) - tail
         column = end - (len(old) - shared)
@@ -432,6 +478,12 @@ def _tokens(processor: Any, prompt: str) -> list[int]:
     text, adds_special = chat_prompt(processor, prompt)
     ids: list[int] = processor.tokenizer(text, add_special_tokens=adds_special)["input_ids"]
     return ids
+
+
+def _shared(old: Sequence[int], new: Sequence[int]) -> int:
+    """How many tokens two prompts begin with alike."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((k for k, (a, b) in pairs if a != b), min(len(old), len(new)))
 
 
 class Branch(NamedTuple):

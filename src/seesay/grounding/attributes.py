@@ -7,15 +7,15 @@ not found, nor what nobody can check ("a nice fork").
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from seesay.grounding import questions
-from seesay.grounding.clauses import sentences
-from seesay.grounding.clauses.phrases import joined, tag_at
-from seesay.grounding.clauses.tokens import WordToken, is_adjective, tokenize
 from seesay.grounding.forced_choice import ForcedChoice, shares
+from seesay.grounding.sentences import sentences
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -71,11 +71,11 @@ def found(text: str, mentions: Sequence[Mention], kinds: Sequence[Kind]) -> Iter
     Args:
         kinds: what to look for.
     """
-    places = sentences(text)
-    for mention in mentions:
-        inside = next(place for place in places if place[0] <= mention.span[0] < place[1])
-        its = [other.span for other in mentions if inside[0] <= other.span[0] < inside[1]]
-        said = list(_before(tokenize(text, inside, [], its), mention.span))
+    starts = [start for start, _ in sentences(text)]
+    for k, mention in enumerate(mentions):
+        start = starts[max(bisect_right(starts, mention.span[0]) - 1, 0)]
+        behind = next((m.span[0] for m in mentions[k + 1 :]), None)
+        said = list(_before(text, start, mention.span, behind))
         yield replace(mention, details=tuple(d for d in reversed(said) if d.kind in kinds))
 
 
@@ -89,26 +89,78 @@ def by_yes_and_no(name: str, detail: Detail) -> ForcedChoice:
 # ---- finding -------------------------------------------------------------------------------------
 
 
-def _before(tokens: list[WordToken], span: tuple[int, int]) -> Iterator[Detail]:
-    """What stands before the word at `span` and belongs to it, from right to left."""
-    at = next(k for k, token in enumerate(tokens) if token.end > span[0])
-    behind = next((k for k, token in enumerate(tokens) if token.start >= span[1]), len(tokens))
-    if tag_at(tokens, behind) in ("noun", "mention", "possessive"):
+def _before(text: str, start: int, span: tuple[int, int], behind: int | None) -> Iterator[Detail]:
+    """What stands before the word at `span` and belongs to it, from right to left.
+
+    Args:
+        start: where its sentence begins.
+        behind: where the next object's word begins.
+    """
+    after = _NEXT_WORD.match(text, span[1])
+    if after is not None and (after[1] not in _NO_NOUNS or after.start(1) == behind):
         return  # "a red bus stop", "the red bus's door": of something else
-    many = tokens[behind - 1].low.endswith("s") or tokens[behind - 1].low in questions.PLURALS
-    k = at - 1
-    while k >= 0:
-        token = tokens[k]
-        number = _NUMBERS.get(token.low)
-        if token.low in ATTRIBUTES:
-            yield Detail("attribute", token.low, (token.start, token.end), many)
+    last = text[slice(*span)].lower().split()[-1]
+    many = (last.endswith("s") and not last.endswith("ss")) or last in questions.PLURALS
+    words = list(_WORD.finditer(text, max(start, span[0] - 120), span[0]))
+    for k in range(len(words) - 1, -1, -1):
+        word, place = words[k].group().lower(), words[k].span()
+        around = {words[j].group().lower() for j in (k - 1, k + 1) if 0 <= j < len(words)}
+        number = _NUMBERS.get(word)
+        if word in ATTRIBUTES:
+            yield Detail("attribute", word, place, many)
         elif number is not None:
-            if tag_at(tokens, k + 1) != "and" and tag_at(tokens, k - 1) != "and":
-                yield Detail("count", number, (token.start, token.end), many)
+            if not around & {"and", "or"}:
+                yield Detail("count", number, place, many)
             return
-        elif not (is_adjective(token) or token.tag == "adverb" or joined(tokens, k)):
+        elif word in (",", "and", "or"):
+            if k == 0 or not _describes(words[k - 1].group().lower()):
+                return
+        elif not _describes(word):
             return
-        k -= 1
+
+
+def _describes(word: str) -> bool:
+    """Whether a word can stand between a number or attribute and its noun."""
+    return word in ATTRIBUTES or word in _PLAIN or word.endswith(_ENDINGS) or word in (",", "and")
+
+
+_WORD: Final = re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]")
+_NEXT_WORD: Final = re.compile(r"(?:['’]s\b|['’](?=\s))?\s*([a-z]+|['’]s)", re.IGNORECASE)
+_PLAIN: Final = frozenset(
+    """
+    dark light bright pale deep large small big little tiny huge tall short long wide old young new
+    modern vintage antique flat full clean wet dry thick thin heavy plain single double different
+    similar other same wild nice good great fine main whole quaint steep very quite rather hot cold
+    adult baby male female soft hard
+    """.split()  # noqa: SIM905
+)
+_ENDINGS: Final = (
+    "y",
+    "ful",
+    "ous",
+    "ive",
+    "al",
+    "ic",
+    "able",
+    "ible",
+    "ish",
+    "less",
+    "ed",
+    "ing",
+    "ant",
+    "ent",
+)
+_NO_NOUNS: Final = frozenset(
+    """
+    is are was were has have can could may might and or but in on at by near behind beside under
+    above over across along around through with from to into onto of for next close while that which
+    who where as it he she they there sits sit stands stand lies lie runs run looks look walks walk
+    appears appear seems placed parked standing sitting located situated visible seen being also a
+    an the his her its their another each wearing holding riding covered filled surrounded made
+    beneath underneath inside outside between among against nearby together drive drives sleep
+    sleeps
+    """.split()  # noqa: SIM905
+)
 
 
 ATTRIBUTES: Final = questions.MATERIALS | frozenset(

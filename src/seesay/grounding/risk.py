@@ -10,8 +10,13 @@ and a mention at the calibration's threshold or above is marked.
 Without one, and where a score that the calibration goes by is unknown (a text that was cut at the
 word, a compacted cache), it is a **rank in [0, 1], never a probability**: the mention's place by
 log-probability among the objects of its own text (0 the best supported, 1 the least). That order
-alone cannot say that anything is wrong, so a word is marked by a fixed limit on its probability,
-`MARK_PROBABILITY`, untuned.
+alone cannot say that anything is wrong, so it marks nothing: a word is marked where the model was
+asked after it and denies it (`MARK_P_YES`) or, in a text of its own, where it gave the word little
+probability (`MARK_PROBABILITY`, untuned).
+
+What a text does not say to be there (`grounding.negation`) is never marked: "there is no fork" may
+be right however little a fork is supported. Where the model affirms what the text denies, the
+mention is `contradicted`, a doubt of another kind.
 
 A calibration is made with the plain model. A method moves the scores of true and invented words
 alike (Attention Lens raises every SVAR), so risks under a method are rougher, and the protocol says
@@ -29,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seesay.grounding.calibration import Calibration, Logistic
+from seesay.grounding.negation import Reading, reading
 from seesay.grounding.vocabulary import Word
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 
 UNCALIBRATED = "uncalibrated: ranks within each text, not probabilities"
 MARK_PROBABILITY = 0.3
+MARK_P_YES = 0.35
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class Mention:
         heatmap_again: the same of the object's word in the question whether it is there; None too
             where nothing was asked.
         details: what the text says of it that was asked after; empty where nothing was.
+        meaning: whether the text says that it is there ("asserted"), that it is not ("negated"), or
+            neither ("uncertain"); see `grounding.negation`.
     """
 
     word: str
@@ -72,6 +81,12 @@ class Mention:
     heatmap: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     heatmap_again: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     details: tuple[Detail, ...] = ()
+    meaning: Reading = "asserted"
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the text says that it is not there and the model, asked, that it is."""
+        return self.meaning == "negated" and self.scores.get("self_check", 0) >= 1 - MARK_P_YES
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -83,6 +98,8 @@ class Mention:
             "risk": self.risk,
             "calibrated": self.calibrated,
             "doubtful": self.doubtful,
+            "meaning": self.meaning,
+            "contradicted": self.contradicted,
             "layers": None if self.layers is None else list(self.layers),
             "own_layers": None if self.own_layers is None else list(self.own_layers),
             "details": [detail.to_dict() for detail in self.details],
@@ -103,9 +120,10 @@ def weigh(
         given: whether another wrote the text; without self-check its words are ranked.
     """
     known = [{**score, "position": float(k)} for k, score in enumerate(scores)]
+    meanings = [reading(text, word.start, word.end) for word in words]
     firsts: dict[str, int] = {}
-    for k, word in enumerate(words):
-        firsts.setdefault(word.name, k)
+    for k in sorted(range(len(words)), key=lambda k: meanings[k] != "asserted"):
+        firsts.setdefault(words[k].name, k)
     first = [known[k] for k in firsts.values()]
     models = [calibration.logistic(score, given) if calibration else None for score in first]
     logprobs = [score["logprob"] for score in first]
@@ -113,8 +131,13 @@ def weigh(
     def weighed(model: Logistic | None, score: Mapping[str, float]) -> tuple[float, bool, bool]:
         risk = None if model is None else model.risk(score)
         if model is None or risk is None:
-            logprob = score["logprob"]
-            return 1 - _place(logprob, logprobs), logprob < math.log(MARK_PROBABILITY), False
+            logprob, p_yes = score["logprob"], score.get("self_check")
+            unlikely = logprob < math.log(MARK_PROBABILITY) and not given
+            return (
+                1 - _place(logprob, logprobs),
+                p_yes < MARK_P_YES if p_yes is not None else unlikely,
+                False,
+            )
         return risk, risk >= model.threshold, True
 
     by_name = dict(zip(firsts, map(weighed, models, first), strict=True))
@@ -126,10 +149,11 @@ def weigh(
             token=token,
             scores=score,
             risk=by_name[word.name][0],
-            doubtful=by_name[word.name][1],
+            doubtful=by_name[word.name][1] and meaning == "asserted",
             calibrated=by_name[word.name][2],
+            meaning=meaning,
         )
-        for word, token, score in zip(words, tokens, known, strict=True)
+        for word, token, score, meaning in zip(words, tokens, known, meanings, strict=True)
     )
 
 

@@ -97,8 +97,8 @@ def _marks(account: Account) -> list[tuple[tuple[int, int], bool]]:
 
 
 def is_invented(mention: Mention, present: frozenset[str] | None) -> bool:
-    """Whether the mention names an object that is known not to be there."""
-    return present is not None and mention.name not in present
+    """Whether the text says that an object is there which is known not to be."""
+    return present is not None and mention.name not in present and mention.meaning == "asserted"
 
 
 def invented(account: Account, present: frozenset[str] | None) -> int:

@@ -85,6 +85,19 @@ def there(present: frozenset[str]) -> Text:
     return Text.assemble(("in the picture: ", "dim"), (names, "green"))
 
 
+def contradictions(account: Account) -> Text:
+    """A line for each word that the text denies and the model, asked, affirms."""
+    return Text(
+        "\n".join(
+            f"the text says that there is no {printable(mention.word)}; asked, the model says yes "
+            f"(P(yes) {mention.scores['self_check']:.2f})"
+            for mention in account.mentions
+            if mention.contradicted
+        ),
+        style=DOUBTFUL,
+    )
+
+
 def doubt_table(account: Account, present: frozenset[str] | None = None) -> Table:
     """One row a doubtful word: its risk (a rank unless calibrated) and the scores behind it."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)

@@ -52,7 +52,11 @@ def told(mention: Mention) -> list[Fact]:
 
 def verdict(mention: Mention) -> str:
     """What the risk of a word says, in a sentence; a rank is never called a chance."""
-    if mention.calibrated:
+    if mention.contradicted:
+        sentence = "The text says that it is not there; asked again, the model says that it is."
+    elif mention.meaning != "asserted":
+        sentence = "The text does not say that it is there, so it is not doubted."
+    elif mention.calibrated:
         sentence = (
             f"Of 100 words with such evidence, about {100 * mention.risk:.0f} name something that "
             "is not in the picture."

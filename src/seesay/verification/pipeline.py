@@ -14,6 +14,7 @@ from seesay.errors import EngineError, InputError
 from seesay.grounding import ScoredText, Vocabulary
 from seesay.grounding.self_check import blurred
 from seesay.options import Follow, GenerationOptions
+from seesay.verification.judge import Judge
 from seesay.verification.missing_objects import completed, unsaid
 from seesay.verification.policy import Policy, Revised
 from seesay.verification.rewriting import Bounds, Path, rewritten
@@ -137,12 +138,20 @@ class Verification:
         if looker is None:
             return [Revised(reading) for reading in readings]
         if looker.look.mode != "rewrite":
-            return self._completed([looker.revised(reading) for reading in readings])
+            judged = ((reading, self._judge(row)) for row, reading in enumerate(readings))
+            return self._completed([looker.revised(one, judge=judge) for one, judge in judged])
         paths = [Path(reading, frozenset(m.name for m in reading.mentions)) for reading in readings]
         rewritten(looker, paths, lambda: self.asked_after(again(self._bounds(paths))))
         return self._completed([
-            looker.revised(path.reading, first=path.first, dropped=path.dropped) for path in paths
+            looker.revised(
+                path.reading, first=path.first, dropped=path.dropped, judge=self._judge(row)
+            )
+            for row, path in enumerate(paths)
         ])  # fmt: skip
+
+    def _judge(self, row: int) -> Judge | None:
+        """What tells how natural an edited sentence is, if the model is asked at all."""
+        return None if self.checks is None else self.checks.judge(row)
 
     def _completed(self, revised: list[Revised]) -> list[Revised]:
         """With what else of the vocabulary the model affirms, if that is wanted."""

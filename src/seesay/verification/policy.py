@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +11,11 @@ from seesay.engine import AnyMethod, Method, Stack
 from seesay.errors import ModelError, SeesayError
 from seesay.grounding import Calibration, Mention, ScoredText
 from seesay.grounding.attributes import Detail
-from seesay.grounding.clauses import Left, leave_out, leave_words_out, sentences
 from seesay.grounding.removed import ObjectVerdict, Removed
+from seesay.grounding.sentences import sentences
 from seesay.methods.look_again import LookAgain
+from seesay.verification.edits import EditedText, remove_mentions, remove_words
+from seesay.verification.judge import Judge
 
 if TYPE_CHECKING:
     from seesay.vlm import VLM
@@ -87,7 +88,7 @@ class Policy:
         """
         found: dict[str, ObjectVerdict] = {}
         for mention in reading.mentions:
-            if mention.name in found or negated(reading.text, mention):
+            if mention.name in found or mention.meaning != "asserted":
                 continue
             p_yes = mention.scores.get("self_check")
             doubt = self.look.doubt(self._risk(mention.scores), p_yes)
@@ -104,6 +105,7 @@ class Policy:
         whole: bool = True,
         first: frozenset[str] | None = None,
         dropped: Sequence[Removed] = (),
+        judge: Judge | None = None,
     ) -> Revised:
         """The text as it is said.
 
@@ -112,12 +114,13 @@ class Policy:
             whole: False for the beginning of a text that still grows, of which nothing may be left.
             first: see `looked`.
             dropped: what versions before this one had named.
+            judge: see `remove_mentions`.
         """
         looked = self.looked(reading, first)
         failing = [
             m
             for m in reading.mentions
-            if m.name in looked and looked[m.name].fails and not negated(reading.text, m)
+            if m.name in looked and looked[m.name].fails and m.meaning == "asserted"
         ]
         if self.look.mode == "mark":
             marked = tuple(
@@ -125,10 +128,11 @@ class Policy:
                 for m in reading.mentions
             )
             return Revised(replace(reading, mentions=marked), reading.text)
-        left = leave_out(
+        left = remove_mentions(
             reading.text,
             [m.span for m in failing],
             [m.span for m in reading.mentions if m not in failing],
+            judge,
         )
         words = [
             span
@@ -136,7 +140,7 @@ class Policy:
             for detail in m.details
             if self.look.denies(detail.p_yes) and (span := left.moved(detail.span)) is not None
         ]
-        left = left.then(leave_words_out(left.text, words)) if words else left
+        left = left.then(remove_words(left.text, words)) if words else left
         if not (failing or words):
             return Revised(reading, reading.text, tuple(dropped))
         told = _remains(reading, left)
@@ -170,11 +174,6 @@ def unfit(vlm: VLM, method: AnyMethod) -> str | None:
     return None
 
 
-def negated(text: str, mention: Mention) -> bool:
-    """Whether the text says that the object is *not* there ("there is no fork")."""
-    return _NEGATED.search(text[: mention.span[0]]) is not None
-
-
 def sentence_at(text: str, place: int) -> str:
     """The sentence of `text` that holds the character at `place`."""
     return next((text[a:b] for a, b in sentences(text) if a <= place < b), text)
@@ -185,7 +184,7 @@ def _look_again(method: AnyMethod) -> LookAgain | None:
     return next((part for part in parts if isinstance(part, LookAgain)), None)
 
 
-def _remains(reading: ScoredText, left: Left) -> ScoredText:
+def _remains(reading: ScoredText, left: EditedText) -> ScoredText:
     """What is left of a reading: its tokens and mentions at their new places."""
     moved = [(k, left.moved(_bare(reading.text, t.span))) for k, t in enumerate(reading.tokens)]
     kept = [(k, span) for k, span in moved if span is not None]
@@ -219,7 +218,7 @@ def _bare(text: str, span: tuple[int, int]) -> tuple[int, int]:
 
 def _withheld(
     reading: ScoredText,
-    left: Left,
+    left: EditedText,
     failing: Sequence[Mention],
     looked: Mapping[str, ObjectVerdict],
     look: LookAgain,
@@ -251,10 +250,4 @@ def _beside(mention: Mention, failing: Sequence[Mention]) -> Mention:
     return before[-1] if before else failing[0]
 
 
-# "no (red) fork", "without a fork", "not any forks", "does not show a (small) fork"
-_NEGATED = re.compile(
-    r"(?:\b(?:no|without(?: an?| any)?|not (?:an?|any)|(?:not|n['’]t) \w+(?: an?| any))|"
-    r"n['’]t (?:an?|any))(?: [\w-]+){0,2} $",
-    re.IGNORECASE,
-)
 _FELL_BACK = "look-again went by self-check alone: the model has no calibration for both together"

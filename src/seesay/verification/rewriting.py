@@ -18,8 +18,8 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from seesay.grounding import Mention, ScoredText, Vocabulary
-from seesay.grounding.clauses import sentences
 from seesay.grounding.removed import Removed
+from seesay.grounding.sentences import sentences
 from seesay.verification.policy import Policy, sentence_at
 
 MOST_ROUNDS = 12

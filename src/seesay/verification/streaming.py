@@ -10,8 +10,8 @@ from torch import Tensor
 
 from seesay.engine import Record, Session
 from seesay.grounding import ScoredText
-from seesay.grounding.clauses import sentences
 from seesay.grounding.scored_text import decode
+from seesay.grounding.sentences import settled
 from seesay.options import OnText
 from seesay.verification.policy import Policy
 from seesay.verification.verifier import Verifier
@@ -35,20 +35,21 @@ class Released:
     ) -> None:
         self.looker, self.checks, self.session = looker, checks, session
         self.read, self.tokenizer, self.on_text = read, tokenizer, on_text
-        self._sentences, self._told = 0, 0
+        self._settled, self._told = 0, 0
 
     def __call__(self, new: Tensor) -> None:
         """After a step: `new` (1, tokens) is the text so far."""
-        whole = sentences(decode(self.tokenizer, new[0].tolist())[0])[:-1]
+        whole = settled(decode(self.tokenizer, new[0].tolist())[0])
         run = self.session.run
-        if len(whole) <= self._sentences or run is None or run.readout is None:
+        if whole <= self._settled or run is None or run.readout is None:
             return
-        self._sentences = len(whole)
-        reading = beginning(self.read(run.readout.record(new)), whole[-1][1])
-        if self.checks is not None:
-            with self.session.suspended():
+        self._settled = whole
+        reading = beginning(self.read(run.readout.record(new)), whole)
+        judge = None if self.checks is None else self.checks.judge(0)
+        with self.session.suspended():
+            if self.checks is not None:
                 reading = self.checks.after(self.session).ask([reading])[0]
-        told = self.looker.revised(reading, whole=False).reading
+            told = self.looker.revised(reading, whole=False, judge=judge).reading
         if len(told.text) > self._told:
             self._told = len(told.text)
             self.on_text(told.text, told.mentions)

@@ -22,6 +22,7 @@ from seesay.grounding.scored_text import checked, on_grid
 from seesay.grounding.self_check import CheckedObject, ask_yes
 from seesay.methods import LookAgain
 from seesay.models.view import ModelView
+from seesay.verification.judge import Judge, by_likelihood
 
 
 class Verifier:
@@ -61,6 +62,7 @@ class Verifier:
         forms = {its.question for its in words}
         self._form = (forms.pop() if len(forms) == 1 else None) or presence
         self._put = form
+        self._judged: dict[tuple[int, tuple[str, ...]], Sequence[float]] = {}
         self._fork: CachedPrefix | None = None
         self._dim: CachedPrefix | None = None
 
@@ -87,6 +89,24 @@ class Verifier:
         rows = zip(readings, self.answers, self.heatmaps, strict=True)
         again = [checked(reading, known, self.calibration, maps) for reading, known, maps in rows]
         return self._after_details(again) if self.kinds else again
+
+    def judge(self, row: int) -> Judge:
+        """How natural the model finds an edited sentence about picture `row`: as it would say it in
+        answer to the prompt, by itself, for what stands before it is the same before and after. The
+        same question gets the same answer, so that a streamed text is never taken back.
+        """
+
+        def naturalness(before: str, sentence: str, edited: Sequence[str]) -> Sequence[float]:
+            key = (row, (sentence, *edited))
+            if key not in self._judged:
+                texts: list[list[str]] = [[] for _ in self.answers]
+                texts[row] = [sentence, *edited]
+                self._judged[key] = by_likelihood(lambda *_: self._forked().logprobs(texts)[row])(
+                    before, sentence, edited
+                )
+            return self._judged[key]
+
+        return naturalness
 
     def after_names(self, names: Sequence[Sequence[str]]) -> list[dict[str, float]]:
         """P(yes) of every object asked after so far, by picture; these are among them.

@@ -26,8 +26,8 @@ class Word(NamedTuple):
     end: int
 
 
-Misreading: TypeAlias = Callable[[Word, str, list[Word]], bool]
-"""Whether a word, in its text and among the others found there, names no object after all."""
+Misreading: TypeAlias = Callable[[str, list[Word]], list[Word]]
+"""The words found in a text, in order, without those that name no object where they stand."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class Vocabulary:
         if not given:
             raise InputError(f"vocabulary {name!r} has no classes; give at least one")
         # A plural that somebody wrote down (glasses, to see with) wins over one that is formed.
-        plurals = {pluralized(singular): label for singular, label in given.items()}
+        plurals = {
+            form: label for singular, label in given.items() for form in plurals_of(singular)
+        }
         return Vocabulary(name, {**plurals, **given})
 
     @staticmethod
@@ -103,10 +105,11 @@ class Vocabulary:
     @lru_cache
     def coco() -> Vocabulary:
         """The 80 classes of COCO with everyday synonyms."""
-        from seesay.grounding.vocabulary.coco import CLASSES, IGNORED, PHRASES, misread
+        from seesay.grounding.vocabulary.coco import CLASSES, IGNORED, PHRASES
+        from seesay.grounding.vocabulary.senses import meant
 
         surfaces = {**Vocabulary.of(CLASSES).surfaces, **PHRASES}
-        return Vocabulary("coco", surfaces, IGNORED, misread)
+        return Vocabulary("coco", surfaces, IGNORED, meant)
 
     @staticmethod
     @lru_cache
@@ -141,9 +144,7 @@ class Vocabulary:
             surface = _key(match.group())
             if surface in self._labels:
                 words.append(Word(self._labels[surface], *match.span()))
-        if self.misread is None:
-            return words
-        return [word for word in words if not self.misread(word, text, words)]
+        return words if self.misread is None else self.misread(text, words)
 
     @cached_property
     def _labels(self) -> dict[str, str]:
@@ -161,7 +162,9 @@ class Vocabulary:
             rest = re.escape(phrase[1:]).replace(r"\ ", r"(?:\s+|-)")
             branches.setdefault(re.escape(phrase[0]), []).append(rest)
         alternatives = (f"{letter}(?:{'|'.join(rests)})" for letter, rests in branches.items())
-        return re.compile(rf"(?<![\w-])(?:{'|'.join(alternatives)})(?![\w-])", re.IGNORECASE)
+        # "_cup_" is an emphasised cup, "cup_holder" and "cup-shaped" are not.
+        before, behind = r"(?<![^\W_])(?<!-)(?<![^\W_]_)", r"(?![^\W_]|-\w|_[^\W_])"
+        return re.compile(rf"{before}(?:{'|'.join(alternatives)}){behind}", re.IGNORECASE)
 
 
 def pluralized(singular: str) -> str:
@@ -170,8 +173,9 @@ def pluralized(singular: str) -> str:
     if of:
         return pluralized(head) + of + rest
     first, space, last = singular.rpartition(" ")
-    if last in _PLURALS:
-        last = _PLURALS[last]
+    irregular = next((one for one in _PLURALS if last.endswith(one)), None)
+    if irregular is not None and (last == irregular or irregular in _IN_COMPOUNDS):
+        last = last.removesuffix(irregular) + _PLURALS[irregular]
     elif last in _UNCHANGED:
         pass
     elif last.endswith(("s", "x", "z", "ch", "sh")):
@@ -185,6 +189,26 @@ def pluralized(singular: str) -> str:
     return first + space + last
 
 
+def plurals_of(singular: str) -> set[str]:
+    """Every plural that people write of a name: scarfs and scarves, volcanos and volcanoes."""
+    forms, last = {pluralized(singular)}, singular.rpartition(" ")[2]
+    if last in _UNCHANGED or " of " in singular:
+        return forms
+    if (named := re.fullmatch(r"(.+?)([ -](?:in[ -]law|by))", singular)) is not None:
+        return {pluralized(named[1]) + named[2]}  # mothers-in-law, passers-by
+    if re.search("[^aeiou]o$", last):
+        forms |= {singular + "s", singular + "es"}
+    elif re.search("[^f]fe?$", last):
+        forms |= {singular + "s", re.sub("fe?$", "ves", singular)}
+    elif last.endswith("us"):
+        forms |= {singular + "es", singular[:-2] + "i"}
+    elif last.endswith("is"):
+        forms.add(singular[:-2] + "es")
+    elif last.endswith("iz"):
+        forms.add(singular + "zes")
+    return forms
+
+
 def _key(surface: str) -> str:
     """How surfaces are compared: lower case, one space where there is white space or a hyphen."""
     return " ".join(surface.lower().replace("-", " ").split())
@@ -195,7 +219,12 @@ _PLURALS = {
     "mouse": "mice", "calf": "calves", "goose": "geese", "ox": "oxen", "foot": "feet",
     "tooth": "teeth", "shelf": "shelves", "leaf": "leaves", "wolf": "wolves", "loaf": "loaves",
     "thief": "thieves", "half": "halves", "tomato": "tomatoes", "potato": "potatoes",
-    "hero": "heroes", "mango": "mangoes", "cactus": "cacti",
+    "hero": "heroes", "mango": "mangoes", "cactus": "cacti", "scarf": "scarves", "wife": "wives",
+    "hoof": "hooves", "volcano": "volcanoes", "mosquito": "mosquitoes", "buffalo": "buffaloes",
+}  # fmt: skip
+_IN_COMPOUNDS = {
+    "knife", "child", "person", "mouse", "calf", "foot", "tooth", "shelf", "leaf", "wolf", "loaf",
+    "thief", "scarf", "wife",
 }  # fmt: skip
 
 _UNCHANGED = {

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from seesay.errors import InputError
-from seesay.grounding.clauses.sentences import sentences
+from seesay.grounding.sentences import sentences
 from seesay.grounding.vocabulary.matching import Vocabulary, Word, pluralized
 
 MODEL: Final = "morphmodel_en.pgz"
