@@ -587,9 +587,9 @@ def prefix_of(layer: Any, rows: slice, columns: int) -> CachedLayer:
         intact = type(layer) in (DynamicLayer, StaticLayer) and layer.get_seq_length() >= columns
     if window is not None and not intact:
         raise EngineError(
-            f"a layer of this model holds the newest {window} columns alone, and the prompt with its "
-            "picture is longer, so no question can go on from it; use a smaller picture, or leave "
-            "the questions out (--no-self-check)"
+            f"a layer of this model holds the newest {window} columns alone, and the prompt with "
+            "its picture is longer, so no question can go on from it; use a smaller picture, or "
+            "leave the questions out (--no-self-check)"
         )
     if not intact:
         raise EngineError(
