@@ -34,6 +34,15 @@ _LEVELS = "deepstack_features"  # a list of the like, one a level
 _NOT_BATCHED = (*CACHE_NAMES, "logits_to_keep", "mm_encoder_outputs", "cache_position")
 
 
+# Tensors that are understood, named by what they hold; what is laid out as the tokens are is too.
+_BY_TOKEN = {"input_ids", "inputs_embeds", "attention_mask", "position_ids", "per_layer_inputs"}
+_OF_IMAGES = (
+    "pixel", "image", "video", "num_local_patches", "num_frames", "second_per_grid", "spatial_shapes",
+    "patches_grid", "flattened_patches", "high_res_pixel", "tile", "target_sizes", "batch_num_images",
+    "aspect_ratio", "qformer_",
+)  # fmt: skip
+
+
 def doubled(kwargs: Mapping[str, Any], run: GenerationState) -> dict[str, Any]:
     """The forward's inputs with the rows of every further stream behind the first one's.
 
@@ -48,6 +57,7 @@ def doubled(kwargs: Mapping[str, Any], run: GenerationState) -> dict[str, Any]:
     for name, value in kwargs.items():
         if name in _NOT_BATCHED:
             continue
+        _refuse_unknown(name, value, run)
         if isinstance(value, dict):  # static caches come with one mask for each kind of layer
             out[name] = {kind: _stacked(name, part, run) for kind, part in value.items()}
         else:
@@ -151,6 +161,18 @@ def _with_mask(kwargs: Mapping[str, Any], run: GenerationState) -> dict[str, Any
         return dict(kwargs)
     device = run.prompt.mask.device
     return {**kwargs, _MASK: torch.ones(run.rows, run.seen, dtype=torch.long, device=device)}
+
+
+def _refuse_unknown(name: str, value: Any, run: GenerationState) -> None:
+    """Raise EngineError for a tensor of which nobody knows whether it belongs to rows or pictures."""
+    if not isinstance(value, Tensor) or value.dim() == 0 or name in _BY_TOKEN:
+        return
+    by_token = value.dim() >= 2 and value.shape[0] == run.rows
+    if not (name.startswith(_OF_IMAGES) or (by_token and name.endswith("token_type_ids"))):
+        raise EngineError(
+            f"the model takes {name} {tuple(value.shape)}, and how a second stream's should look is "
+            "not known; use a method without a second stream"
+        )
 
 
 def _stacked(name: str, value: Any, run: GenerationState) -> Any:

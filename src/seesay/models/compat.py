@@ -141,6 +141,26 @@ def cache_kinds(config: Any) -> set[str]:
     return {type(layer).__name__ for layer in DynamicCache(config=config).layers}
 
 
+CACHE_LAYERS: Final = frozenset({
+    "DynamicLayer", "DynamicSlidingWindowLayer", "StaticLayer", "StaticSlidingWindowLayer",
+    "QuantizedLayer", "QuantoQuantizedLayer", "HQQQuantizedLayer", "LinearAttentionLayer",
+    "LinearAttentionAndFullAttentionLayer", "LinearAttentionAndSlidingWindowAttentionLayer",
+    "LinearAttentionAndStaticFullAttentionLayer", "DummyLayer",
+    "LinearAttentionAndStaticSlidingWindowAttentionLayer",
+})  # fmt: skip
+"""transformers' cache layers that hand out keys in order: all columns, or the newest of them."""
+
+
+def unknown_layer(cache: Any) -> str | None:
+    """The class of a cache's layer of which it is not known what it hands out; None if all are."""
+    for layer in getattr(cache, "layers", ()):
+        kind = type(layer)
+        known = kind.__name__ in CACHE_LAYERS and kind.__module__.startswith("transformers.")
+        if not known and not kind.__module__.startswith("seesay."):
+            return kind.__name__
+    return None
+
+
 def with_answer_types(model: Any, types: Tensor, count: int) -> Tensor:
     """Token types (rows, columns) of a prompt with those that generate gives `count` tokens behind
     it: in a family that reads a prompt in both directions they mark where the answer begins."""

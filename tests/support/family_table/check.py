@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -582,42 +583,29 @@ class Check:
             return f"W cell {int(sight.cells.max())} of {count} tokens"
         return f"{sight.cells.shape[0]}x{sight.cells.shape[1]}/{count}"
 
-    def run(self) -> Row:
+    def run(self, only: Collection[str] | None = None) -> Row:
+        """All cells, or some."""
         row = self.row
         try:
-            if self.family.refused:
-                attempt(row, "load", self.load)
-                if row.cells["load"][0] != "R":
-                    row.cells["load"] = "W not refused"
-                return row
             attempt(row, "load", self.load)
-            if not hasattr(self, "view"):
+            if self.family.refused and row.cells["load"][0] != "R":
+                row.cells["load"] = "W not refused"
+            if self.family.refused or not hasattr(self, "view"):
                 return row
-            for name, do in (
-                ("columns", self.columns),
-                ("plain", self.plain),
-                ("identity", self.identity),
-                ("describe", self.describe),
-                ("audit", self.audit),
-                ("read", self.read),
-            ):
-                attempt(row, name, do)
+            for name, do in self._cells():
+                if only is None or name in only:
+                    attempt(row, name, do)
                 if name == "plain" and not hasattr(self, "logits"):
                     return row
-            for label in self.family.methods:
-                attempt(row, label, lambda label=label: self.method(label))
-            for name, do in (
-                ("look-again", self.look_again),
-                ("compare", self.compare),
-                ("var", self.var),
-                ("beams", self.beams),
-                ("static", self.static),
-                ("fork", self.fork),
-                ("grid", self.grid),
-                ("deep", self.deep),
-                ("head", self.head),
-            ):
-                attempt(row, name, do)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
         return row
+
+    def _cells(self) -> list[tuple[str, Callable[[], str | None]]]:
+        before = {name: getattr(self, name) for name in ("columns", "plain", "identity")}
+        before |= {name: getattr(self, name) for name in ("describe", "audit", "read")}
+        methods = {label: partial(self.method, label) for label in self.family.methods}
+        after = {"look-again": self.look_again}
+        after |= {name: getattr(self, name) for name in ("compare", "var", "beams", "static")}
+        after |= {name: getattr(self, name) for name in ("fork", "grid", "deep", "head")}
+        return list({**before, **methods, **after}.items())
