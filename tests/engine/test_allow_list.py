@@ -93,9 +93,9 @@ def test_an_unknown_keyword_is_refused_before_anything_is_computed(monkeypatch):
     model, processor = families.build("llava")
     inputs = families.inputs("llava", model, processor, ["a dog"], [families.pictures(1)])
     before = model(**inputs).logits
-    with pytest.raises(EngineError, match="layer 0 of LlamaModel attends with secret_bias"):
-        with parse("attention-lens")(model):
-            model(**inputs, secret_bias=torch.ones(1))
+    refused = pytest.raises(EngineError, match="layer 0 of LlamaModel attends with secret_bias")
+    with refused, parse("attention-lens")(model):
+        model(**inputs, secret_bias=torch.ones(1))
     assert torch.equal(model(**inputs).logits, before)
 
 

@@ -242,7 +242,8 @@ def naive_attention(method, prompt, image, real, groups):
                     at = [c for c in range(start, r + 1) if allowed[b, g, c]]
                     delta = torch.zeros(len(at), dtype=scores.dtype)
                     for h in range(g, g + groups):
-                        share = looked[b, h, at].softmax(0)
+                        whose = -1 if method.saliency_head == "last" else h
+                        share = looked[b, whose, at].softmax(0)
                         squares = scores[b, h, r, at] ** 2 * value.shape[-1]  # not divided by √d
                         delta += (squares + method.lam * share) / groups
                     gone = delta.argsort(descending=True)[stay:].tolist()

@@ -21,6 +21,7 @@ from transformers import (
 
 from families import HEADS, HIDDEN, LAYERS, VOCABULARY
 from seesay.errors import InputError, ModelError
+from seesay.models import view as view_module
 from seesay.models.view import ModelView, _image_token_ids, refuse_unsupported
 
 
@@ -79,7 +80,7 @@ def test_a_prompt_without_a_picture_has_no_columns(any_family: Any) -> None:
 
 def test_kosmos_marks_its_columns_by_a_mask() -> None:
     config = SimpleNamespace(model_type="kosmos-2")
-    parts: Any = {"decoder": None, "layers": nn.ModuleList(), "head": None, "norm": None}
+    parts: Any = {"decoder": None, "layers": nn.ModuleList(), "head": None}
     view = ModelView(SimpleNamespace(config=config), image_token_ids=frozenset(), **parts)
     ids = torch.tensor([[5, 6, 7]])
     mask = torch.tensor([[0, 1, 1]])
@@ -135,7 +136,6 @@ def test_a_text_only_model_is_refused() -> None:
 
 
 def test_attention_out_of_reach_is_refused(llava: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder = type(llava.model.get_decoder())
-    monkeypatch.setattr(decoder, "is_backend_compatible", classmethod(lambda _cls: False))
+    monkeypatch.setattr(view_module, "layers_of", lambda decoder: None)
     with pytest.raises(ModelError, match="AttentionInterface"):
         ModelView.of(llava.model)

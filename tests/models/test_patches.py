@@ -36,7 +36,7 @@ def patch_local(family: Any) -> Any:
 def features(family: Any, batch: dict[str, Any]) -> list[torch.Tensor]:
     """Each image's features (tokens, hidden), whatever the family's own packing."""
     flat = torch.cat([*family.view.encode_images(**batch).pooler_output])
-    runs = [run_length(family.view, image) for image in split(family.view, batch)]
+    runs = [run_length(image) for image in split(family.view, batch)]
     return list(flat.split(runs))
 
 
@@ -81,7 +81,7 @@ def test_tokens_are_those_of_the_prompt(family: Any) -> None:
     tiles = split(family.view, batch)
     assert len(tiles) == 4
     expected = int(family.view.image_columns(**batch).sum())
-    assert sum(run_length(family.view, image) for image in tiles) == expected
+    assert sum(run_length(image) for image in tiles) == expected
     tokens = [torch.cat([tile.tokens.flatten() for tile in image]) for image in tiles]
     for image in tokens:
         assert len(image.unique()) == len(image)

@@ -37,9 +37,9 @@ _NOT_BATCHED = (*CACHE_NAMES, "logits_to_keep", "mm_encoder_outputs", "cache_pos
 # Tensors that are understood, named by what they hold; what is laid out as the tokens are is too.
 _BY_TOKEN = {"input_ids", "inputs_embeds", "attention_mask", "position_ids", "per_layer_inputs"}
 _OF_IMAGES = (
-    "pixel", "image", "video", "num_local_patches", "num_frames", "second_per_grid", "spatial_shapes",
-    "patches_grid", "flattened_patches", "high_res_pixel", "tile", "target_sizes", "batch_num_images",
-    "aspect_ratio", "qformer_",
+    "pixel", "image", "video", "num_local_patches", "num_frames", "second_per_grid", "tile",
+    "patches_grid", "flattened_patches", "high_res_pixel", "target_sizes", "batch_num_images",
+    "aspect_ratio", "qformer_", "spatial_shapes",
 )  # fmt: skip
 
 
@@ -87,8 +87,6 @@ def folded(logits: Tensor, stack: Stack, run: GenerationState) -> Tensor:
     own = dict(zip(run.overrides, parts[1:], strict=True))
     fused = plain
     cut = torch.zeros_like(plain[..., :1])  # a gate may leave some rows uncut
-    looks = run.prompt.mask.any(1)  # a prompt without a picture has the plain model's logits
-    looks = looks.repeat_interleave(len(plain) // len(looks), 0)[:, None, None].to(plain.device)
     for method in stack.parts:
         if not (method.active and method.overrides("logits_term")):
             continue
@@ -103,7 +101,13 @@ def folded(logits: Tensor, stack: Stack, run: GenerationState) -> Tensor:
         else:
             cut = cut.clamp(min=method.plausibility)
         fused = fused + term
-    return torch.where(looks, plausible(fused, plain, cut), plain)
+    cut_off = plausible(fused, plain, cut)
+    looks = None if run.image is None else run.prompt.mask.any(1)
+    if looks is None or bool(looks.all()) or not bool(looks.any()):
+        return cut_off
+    # Among prompts with pictures, one without has the plain model's logits.
+    rows = looks.repeat_interleave(len(plain) // len(looks), 0).to(plain.device)
+    return torch.where(rows[:, None, None], cut_off, plain)
 
 
 def plausible(fused: Tensor, plain: Tensor, beta: Tensor) -> Tensor:
@@ -164,14 +168,14 @@ def _with_mask(kwargs: Mapping[str, Any], run: GenerationState) -> dict[str, Any
 
 
 def _refuse_unknown(name: str, value: Any, run: GenerationState) -> None:
-    """Raise EngineError for a tensor of which nobody knows whether it belongs to rows or pictures."""
+    """Raise EngineError for a tensor of which nobody knows what it belongs to."""
     if not isinstance(value, Tensor) or value.dim() == 0 or name in _BY_TOKEN:
         return
     by_token = value.dim() >= 2 and value.shape[0] == run.rows
     if not (name.startswith(_OF_IMAGES) or (by_token and name.endswith("token_type_ids"))):
         raise EngineError(
-            f"the model takes {name} {tuple(value.shape)}, and how a second stream's should look is "
-            "not known; use a method without a second stream"
+            f"the model takes {name} {tuple(value.shape)}, and how a second stream's should look "
+            "is not known; use a method without a second stream"
         )
 
 

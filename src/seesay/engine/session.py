@@ -274,8 +274,8 @@ class Session:
             run.image = run.prompt.for_rows(rows, run.streams)
         if self._plans and run.cache is not cache and (unknown := compat.unknown_layer(cache)):
             raise EngineError(
-                f"the cache has a {unknown}, of which it is not known which columns it hands out, so "
-                "nothing was computed; generate with one of transformers' own caches"
+                f"the cache has a {unknown}, of which it is not known which columns it hands out, "
+                "so nothing was computed; generate with one of transformers' own caches"
             )
         run.cache = cache
         if run.streams > 1 or run.readout is not None or self._compacts:
