@@ -41,6 +41,7 @@ ROWS = (
 )
 
 
+@pytest.mark.filterwarnings("default::DeprecationWarning")  # a processor's own
 @pytest.mark.parametrize("name", ROWS)
 def test_a_family_is_exact(name):
     """Each row is a kind that was silently wrong or refused once; `make test-families` runs all."""

@@ -11,6 +11,7 @@ from seesay.engine.readout import with_text
 from seesay.errors import EngineError, InputError, ModelError
 from seesay.explain.lens import lens, look_inside
 from seesay.grounding import Vocabulary
+from seesay.models import patch_layout
 from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
 from seesay.vlm import VLM
@@ -230,5 +231,6 @@ def test_an_unknown_family_is_refused_before_the_long_part(llava, monkeypatch) -
     vlm = vlm_of(llava)
     monkeypatch.setattr("seesay.explain.lens.say", None)  # whoever generates would call it
     monkeypatch.setattr(llava.model.config, "model_type", "another")
-    with pytest.raises(ModelError, match=r"family 'another' lie is not known.*llava"):
+    monkeypatch.setattr(patch_layout, "probed_layout", lambda view, size: None)
+    with pytest.raises(ModelError, match=r"another model lie on a picture is not known"):
         lens(vlm, families.pictures(1)[0], prompt=PROMPT)

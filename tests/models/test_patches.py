@@ -13,7 +13,10 @@ from PIL import Image
 from families import inputs as make_inputs
 from families import pictures
 from seesay.errors import InputError, ModelError
+from seesay.models import layout_probe
+from seesay.models.image_geometry import patch_grids
 from seesay.models.patch_layout import assemble, black, run_length, split
+from seesay.models.processors import inputs_for
 
 
 @pytest.fixture
@@ -141,7 +144,7 @@ def test_a_class_token_comes_before_the_patches(
     ((tile,), *_) = split(llava.view, llava.batch())
     assert tile.tokens.tolist() == (1 + torch.arange(16)).reshape(4, 4).tolist()
     monkeypatch.setattr(llava.model.config.vision_config, "model_type", "pixtral")
-    with pytest.raises(ModelError, match="pixtral"):
+    with pytest.raises(ModelError, match="llava model"):
         split(llava.view, llava.batch())
 
 
@@ -159,5 +162,26 @@ def test_a_lost_tile_is_refused(llava: Any) -> None:
 def test_an_unknown_family_is_named(llava: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     view, batch = llava.view, llava.batch()
     monkeypatch.setattr(type(llava.model.config), "model_type", "zorg")
-    with pytest.raises(ModelError, match=r"zorg.*qwen2_5_vl"):
+    with pytest.raises(ModelError, match=r"zorg.*not at hand, to find it out by"):
         split(view, batch)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 48), (48, 80)])
+def test_a_probed_layout_is_the_written_one(patch_local: Any, size: tuple[int, int]) -> None:
+    """Where both exist: the same tokens at the same places, or those of a finer crop."""
+    view, picture = patch_local.view, pictures(1)[0].resize(size)
+    layout_probe._FOUND.pop(view.model, None)
+    found = layout_probe.probed_layout(view, size)
+    layout_probe._FOUND.pop(view.model, None)  # of a tower that is put back
+    written = patch_grids(
+        view, inputs_for(view.model, view.processor, [picture], "a dog ?"), [picture]
+    )[0]
+    assert written is not None
+    if found is None:  # tokens of several crops in numbers that no share of them tells
+        assert patch_local.name in ("llava-next", "internvl")
+    elif found.tokens.shape == written.cells.shape:
+        assert torch.equal(found.tokens, written.cells)
+        assert found.box == pytest.approx(written.place, abs=0.02)
+    else:  # tiles: the finest grid that covers the picture is another crop's
+        assert found.tokens.numel() > written.cells.numel()
+        assert patch_local.name in ("llava-next", "internvl")

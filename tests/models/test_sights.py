@@ -122,4 +122,5 @@ def test_sights_are_of_whole_pictures(family) -> None:
 def test_an_unknown_family_has_no_sights(llava, monkeypatch) -> None:
     inputs = inputs_for(llava.model, llava.processor, families.pictures(1), "a dog ?")
     monkeypatch.setattr(llava.model.config, "model_type", "another")
+    monkeypatch.setattr(patch_layout, "probed_layout", lambda view, size: None)
     assert patch_grids(llava.view, inputs, families.pictures(1)) == [None]

@@ -188,7 +188,9 @@ class VASparse(Method):
             return selection.oldest_as_one(self, layer, run) if self.selects else None
         first, last = self.layers or (layer, layer)
         received = self.penalises and first <= layer <= last
-        scores.note_row(run, layer, received=received, looked=self.selects and self.lam > 0)
+        looked = self.selects and self.lam > 0
+        last = self.saliency_head == "last"
+        scores.note_row(run, layer, received=received, looked=looked, last_head=last)
         answered = run.seen - run.length
         due = answered % self.every == 0 and (answered > 0 or self.candidates == "all")
         return selection.best_entries(self, layer, run) if self.selects and due else None
@@ -197,7 +199,7 @@ class VASparse(Method):
         if not call.is_prefill:
             return scores.penalty_factor(call, self.penalty)
         if self.selects and self.candidates == "all" and self.lam > 0:
-            scores.note_prompt(call)
+            scores.note_prompt(call, last_head=self.saliency_head == "last")
         return None
 
     def read_embeddings(self, embeddings: Tensor, run: GenerationState) -> None:

@@ -139,8 +139,14 @@ def penalty_factor(call: Call, beta: float) -> Tensor | None:
     return penalty_weights(received, mask).mul_(-beta).add_(1 + beta)
 
 
-def note_row(run: GenerationState, layer: int, *, received: bool, looked: bool) -> None:
-    """Note what the newest row paid to each entry, and to the picture as a whole."""
+def note_row(
+    run: GenerationState, layer: int, *, received: bool, looked: bool, last_head: bool
+) -> None:
+    """Note what the newest row paid to each entry, and to the picture as a whole.
+
+    Args:
+        last_head: the latter is the last head's for all of them, whatever entries they hold.
+    """
     from seesay.engine.kv_cache import noted
 
     last = run.last_rows[layer]
@@ -152,12 +158,13 @@ def note_row(run: GenerationState, layer: int, *, received: bool, looked: bool) 
         image = last.image
         seen = weights[..., image.start : image.stop]
         note = noted(run, layer, LOOKED, weights).clone()
-        note[..., -1] = (seen if image.weight is None else seen * image.weight).sum(-1)
+        paid = (seen if image.weight is None else seen * image.weight).sum(-1)
+        note[..., -1] = paid[:, -1:] if last_head else paid
         run.notes[layer][LOOKED] = note
 
 
-def note_prompt(call: Call) -> None:
-    """Note what each of the prompt's rows pays to the picture."""
+def note_prompt(call: Call, *, last_head: bool) -> None:
+    """Note what each of the prompt's rows pays to the picture; see `note_row`."""
     import torch
     from torch.nn import functional
 
@@ -178,5 +185,5 @@ def note_prompt(call: Call) -> None:
         looked = torch.cat(blocks, -1)
     like = looked.new_zeros(*looked.shape[:2], entries)
     note = noted(call.run, call.layer, LOOKED, like).clone()
-    note[..., entries - call.n_queries :] = looked
+    note[..., entries - call.n_queries :] = looked[:, -1:] if last_head else looked
     call.run.notes[call.layer][LOOKED] = note

@@ -102,8 +102,6 @@ def best_entries(method: VASparse, layer: int, run: GenerationState) -> KeptEntr
     groups = last.weights.shape[1] // origin.shape[1]
     products = scores_of(last.query[:, :, None], cache.keys, 1.0)[:, :, 0]  # (rows, heads, entries)
     looked = noted(run, layer, LOOKED, last.weights)
-    if method.saliency_head == "last":
-        looked = looked[:, -1:].expand_as(looked)
     by_head = candidate.repeat_interleave(groups, dim=1)
     score = selection_score(products, looked, method.lam, by_head, method.normalise)
     score = score.view(len(score), -1, groups, score.shape[-1]).mean(2)
