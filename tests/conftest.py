@@ -6,10 +6,14 @@ import os
 
 # Before transformers is imported: it reads this once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tiny tensors: threads cost more than they bring. Processes that tests start have it from here.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import forkserver, get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +54,22 @@ def _no_calibrations_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> No
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Tiny tensors: threads cost more than they bring."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes are forked from one that has read the libraries and no more."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["seesay.vlm", "transformers.models.llava.modeling_llava"])
+    forkserver.ensure_running()  # with this directory and these streams, not those of a test
+    return context
+
+
+@pytest.fixture
+def quick_workers(processes: ForkServerContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker pool's processes start in no time."""
+    monkeypatch.setattr("seesay.runs.worker_pool.get_context", lambda _: processes)
 
 
 @pytest.fixture(params=families.FAMILIES)

@@ -89,6 +89,7 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(tmp_path) -> None:
         assert not [e for e in browser.events if e.get("method") == "Log.entryAdded"]
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_the_command_writes_its_pages_and_goes_on(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     call = ["diagnose", "--n", "12", "--only", "sinks,heads", "--report", "d.html", *QUICK]
