@@ -28,6 +28,13 @@ LOOKING = [
 GATED_STREAM = "gate(agla, below=0.95)"
 
 
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    """A few tokens about two pictures show what a method does on a model this small."""
+    monkeypatch.setattr("seesay.testing.steps.NEW_TOKENS", 4)
+    monkeypatch.setattr("seesay.testing.texts._PICTURES", ("toy:broken/0", "toy:broken/1"))
+
+
 @pytest.fixture(scope="module")
 def models():
     return offline_models()
