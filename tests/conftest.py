@@ -21,7 +21,21 @@ import pytest
 import torch
 
 import families
+from browser import CHROMIUM
+from paths import DATA
 from seesay.models.view import ModelView
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose marks ask for what is not here."""
+    for path in (DATA / part for mark in item.iter_markers("data") for part in mark.args):
+        if not path.exists():
+            pytest.skip(f"{path} is not here; SEESAY_DATA names another folder of public data")
+    if item.get_closest_marker("browser") and CHROMIUM is None:
+        pytest.skip("Chromium is not here")
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("CUDA is not here")
 
 
 @dataclass(frozen=True)

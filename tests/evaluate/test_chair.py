@@ -234,7 +234,7 @@ def test_no_folder(tmp_path):
         Chair(folder=tmp_path).samples()
 
 
-@pytest.mark.skipif(not CAPTIONS.is_file(), reason="no shared data")
+@pytest.mark.data("pope/captions_llava.json")
 @pytest.mark.parametrize("scorer", SCORERS)
 def test_two_thousand_real_captions(scorer):
     texts = [json.loads(line)["text"] for line in CAPTIONS.read_text().splitlines()]
