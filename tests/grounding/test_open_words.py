@@ -64,13 +64,13 @@ def test_without_its_tagger_it_names_the_remedy(monkeypatch: pytest.MonkeyPatch)
 def test_it_finds_what_the_coco_list_finds_in_real_captions(nouns: Vocabulary) -> None:
     captions = DATA / "pope" / "captions_llava.json"
     coco, known, covered = Vocabulary.coco(), 0, 0
-    for line in captions.read_text().splitlines()[:500]:
+    for line in captions.read_text().splitlines()[:250]:
         text = json.loads(line)["text"]
         mentions = nouns.find(text)
         for word in coco.find(text):
             known += 1
             covered += any(m.start <= word.start and word.end <= m.end for m in mentions)
-    assert known > 2000
+    assert known > 1000
     assert covered / known > 0.98
 
 
