@@ -145,7 +145,7 @@ def test_checks_are_a_few_tokens_without_a_second_look_at_pixels(said):
     ],
 )
 def test_what_is_streamed_is_never_taken_back(vlm, method):
-    shown, some = 0, PICTURES[:4]
+    shown, some = 0, [PICTURES[k] for k in (0, 4, 7, 8, 9)]
     whole = vlm.describe(some, method=method, batch_size=1)
     for picture, expected in zip(some, whole, strict=True):
         calls = []

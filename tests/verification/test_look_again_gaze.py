@@ -63,8 +63,8 @@ def test_it_is_the_objects_row_in_the_question_asked_afresh(vlm, how):
 
 
 def test_streaming_and_writing_anew_keep_it(vlm):
-    parts = 0
-    for picture in PICTURES[:4]:
+    parts, some = 0, [PICTURES[k] for k in (0, 4, 8)]
+    for picture in some:
         shown = []
         seen = vlm.describe(picture, method=SURE, on_text=lambda _, its, to=shown: to.append(its))
         whole = {m.name: m.heatmap_again for m in words(vlm.describe(picture, method=SURE))}
@@ -72,7 +72,7 @@ def test_streaming_and_writing_anew_keep_it(vlm):
             assert mention.heatmap_again == pytest.approx(whole[mention.name], abs=1e-5)
         parts += len(shown) - 1
     assert parts, "some sentence must be shown before the end"
-    some = [*PICTURES[:4], "toy:broken/9000000"]
+    some.append("toy:broken/9000000")
     again = vlm.describe(some, method="look-again(mode=rewrite, evidence=self-check)")
     assert any(one.forbidden for seen in again for one in seen.withheld)
     assert all(m.heatmap_again is not None for seen in again for m in words(seen))
