@@ -32,7 +32,7 @@ GATED_STREAM = "gate(agla, below=0.95)"
 def _short(monkeypatch):
     """A few tokens about two pictures show what a method does on a model this small."""
     monkeypatch.setattr("seesay.testing.steps.NEW_TOKENS", 4)
-    monkeypatch.setattr("seesay.testing.texts._PICTURES", ("toy:broken/0", "toy:broken/1"))
+    monkeypatch.setattr("seesay.testing.texts._PICTURES", ("toy:broken/2", "toy:broken/3"))
 
 
 @pytest.fixture(scope="module")
