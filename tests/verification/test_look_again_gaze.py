@@ -99,7 +99,7 @@ def test_where_the_patch_order_is_unknown_there_is_none_and_nothing_is_spent(vlm
         raise AssertionError("a gaze that nobody can draw was taken")
 
     monkeypatch.setattr(pipeline, "patch_grids", lambda view, inputs, images: [None] * len(images))
-    monkeypatch.setattr(prefix, "gazing", refuse)
+    monkeypatch.setattr(prefix, "Gaze", refuse)
     seen = vlm.describe(PICTURES[0], self_check=True)
     assert all("self_check" in m.scores and m.heatmap_again is None for m in seen.mentions)
 
