@@ -271,6 +271,7 @@ def test_a_hostile_file_name_is_printed_safely(seesay) -> None:
 # ---- as a process --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(checkpoints, photo) -> None:
     running = process("describe", photo, "--model", checkpoints("llava"), *SHORT, "--json")
     assert running.stdout is not None
@@ -281,6 +282,7 @@ def test_a_reader_that_goes_away_is_no_error(checkpoints, photo) -> None:
     assert "Exception" not in err
 
 
+@pytest.mark.slow
 def test_interrupted(checkpoints, photo, tmp_path) -> None:
     report = tmp_path / "out.html"
     running = process(
@@ -321,6 +323,7 @@ def test_a_bug_is_one_line_too(photo) -> None:
 # ---- the bundled model ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_demo(seesay, tmp_path) -> None:
     page = tmp_path / "demo.html"
     status, out, err = seesay("demo", "--scenes", 2, "--out", page)

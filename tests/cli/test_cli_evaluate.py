@@ -32,6 +32,7 @@ def seesay(capsys, tmp_path, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_a_table_with_controls_comes_out(seesay, tmp_path):
     status, out, err = seesay(*TOY, "--methods", "agla, eah", "--limit", 2, "--out", "a")
     assert status == 0, err
@@ -69,6 +70,7 @@ def test_sweeps_and_no_controls(seesay, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_drawn_tokens_have_controls_of_their_own(seesay, tmp_path):
     more = ["--sample", "--temperature", "0.6", "--seed", 3, "--limit", 2, "--batch-size", 2]
     status, _, err = seesay(*TOY, "--methods", "agla", *more, "--out", "a")
@@ -84,6 +86,7 @@ def test_drawn_tokens_have_controls_of_their_own(seesay, tmp_path):
     assert plan.protocol["seed"] == 3
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_was(seesay, tmp_path):
     arguments = [*TOY, "--methods", "agla", "--limit", "5", "--batch-size", "2"]
     status, _, err = seesay(*arguments, "--out", "whole")

@@ -99,6 +99,7 @@ def test_cases_are_first_mentions_judged_by_what_is_there(bundled) -> None:
         assert one.by_layer == first.layers
 
 
+@pytest.mark.slow
 def test_a_calibration_from_scenes(bundled, little) -> None:
     steps = []
     pictures = scenes(18)

@@ -38,6 +38,7 @@ def test_a_run_records_everything_once(tmp_path):
         assert (answer.yes > 0.5) == answer.text.startswith("Yes")
 
 
+@pytest.mark.slow
 def test_in_batches_the_same_as_singly(tmp_path):
     methods, few = "attention-lens; agla + eah", [run_kit.Captions(scenes=4), run_kit.Questions()]
     run(tmp_path / "batches", methods, benchmarks=few)
@@ -80,6 +81,7 @@ def test_what_was_cut_off_is_asked_again_and_comes_out_the_same(tmp_path):
     assert run_kit.lines_of(tmp_path / "cut") == 12
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_comes_out_the_same(tmp_path, processes):
     asked = {"benchmarks": [run_kit.Captions(scenes=10)], "batch_size": 2}
     run(tmp_path / "whole", "agla", **asked)
@@ -181,6 +183,7 @@ def test_an_id_that_stands_twice_is_refused(tmp_path):
         run(tmp_path, benchmarks=[Twice()])
 
 
+@pytest.mark.slow
 def test_strength_0_is_the_plain_model_and_is_told(tmp_path):
     run(tmp_path, "attention-lens; agla", controls=True)
     found = open_run(tmp_path)

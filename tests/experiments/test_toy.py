@@ -218,6 +218,7 @@ def tokenizer() -> Any:
     return build_tokenizer()
 
 
+@pytest.mark.slow
 def test_every_object_is_one_token(tokenizer: Any) -> None:
     ids = [word_token(tokenizer, word) for word in SURFACES]
     assert len(set(ids)) == len(set(SURFACES))
@@ -300,6 +301,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(alone: Any) -> None:
     assert whole.trained.weight.detach().sub(1).abs().max() < 0.5
 
 
+@pytest.mark.slow
 def test_both_stages_learn_and_the_second_leaves_the_tower_alone(
     alone: Any, tokenizer: Any
 ) -> None:
@@ -359,6 +361,7 @@ def test_the_bundled_model_is_small_half_precision_and_safe() -> None:
         assert {weights.get_tensor(key).dtype for key in weights.keys()} == {torch.float16}  # noqa: SIM118
 
 
+@pytest.mark.slow
 def test_the_bundled_model_describes_answers_and_invents_out_of_habit(speaker: Speaker) -> None:
     """Floors far below docs/toy.md: fifty scenes a split have wide intervals."""
     kept, broken = (
@@ -424,6 +427,7 @@ def test_the_bundled_model_survives_saving_and_loading(speaker: Speaker, tmp_pat
     assert Speaker(tmp_path).tell(requests)[0].ids == speaker.tell(requests)[0].ids
 
 
+@pytest.mark.slow
 def test_the_measuring_command_writes_a_page(tmp_path: Any) -> None:
     page = tmp_path / "docs" / "toy.md"
     measure_command(["--scenes", "12", "--first-seed", "9500", "--out", str(page)])

@@ -64,6 +64,7 @@ def test_jsonl_prints_rows_and_nothing_else(describe, photos) -> None:
     assert [row.get("method") for row in rows] == ["farsight"] * 5 + [None]
 
 
+@pytest.mark.slow
 def test_workers_print_the_same_rows(describe, photos) -> None:
     printed = [
         [json.loads(line) for line in describe(photos, "--jsonl", *more)[1].splitlines()]
@@ -118,6 +119,7 @@ def test_rows_are_for_folders(describe, photos) -> None:
     assert "--workers and --engine are for a folder" in err
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_the_work(photos, tmp_path) -> None:
     command = [sys.executable, "-m", "seesay", "describe", photos, "--jsonl", "--batch-size", "1"]
     noted = tmp_path / "stderr"

@@ -63,6 +63,7 @@ def pictures_of(file: Path) -> list[str]:
 # ---- killed --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_in_the_middle_and_run_again_each_picture_has_one_row(
     tmp_path, out, workers, processes, capsys

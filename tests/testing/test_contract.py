@@ -42,7 +42,12 @@ def models():
 
 @pytest.mark.parametrize("name", ["bundled", "grouped heads"])
 @pytest.mark.parametrize(
-    "text", [*(SETTINGS.get(n, n) for n in sorted(REGISTRY)), GATED_STREAM, *LOOKING]
+    "text",
+    [
+        *(SETTINGS.get(n, n) for n in sorted(REGISTRY)),
+        GATED_STREAM,
+        *(pytest.param(text, marks=pytest.mark.slow) for text in LOOKING),
+    ],
 )
 def test_the_contract(models, text, name):
     model, processor = models[name]
@@ -128,6 +133,7 @@ def test_a_broken_method_is_found(models, members, reason):
         REGISTRY.pop("variant", None)
 
 
+@pytest.mark.slow
 def test_the_example_of_a_method_keeps_the_contract(models):
     path = ROOT / "examples" / "your_method.py"
     assert len(path.read_text().splitlines()) < 60
