@@ -29,7 +29,7 @@ demo: $(READY)
 	@$(BIN)/seesay demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-versions: $(READY)
 	$(BIN)/python .ci/versions.py --out docs/versions.md

@@ -97,7 +97,8 @@ def tried(name: str, core: bool) -> Outcome:
     report = HOMES / f"{name}.xml"
     report.unlink(missing_ok=True)
     tests = CORE if core else []
-    command = [python, "-m", "pytest", "-n", "auto", f"--junit-xml={report}", *tests]
+    spread = ["-n", "auto", "--dist", "worksteal"]
+    command = [python, "-m", "pytest", *spread, f"--junit-xml={report}", *tests]
     print(f"{name}: testing", file=sys.stderr, flush=True)
     with (HOMES / f"{name}.log").open("w", encoding="utf-8") as log:
         subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)

@@ -6,10 +6,14 @@ import os
 
 # Before transformers is imported: it reads this once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tiny tensors: threads cost more than they bring. Processes that tests start have it from here.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import forkserver, get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,21 @@ import pytest
 import torch
 
 import families
+from browser import CHROMIUM
+from paths import DATA
 from seesay.models.view import ModelView
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose marks ask for what is not here."""
+    for path in (DATA / part for mark in item.iter_markers("data") for part in mark.args):
+        if not path.exists():
+            pytest.skip(f"{path} is not here; SEESAY_DATA names another folder of public data")
+    if item.get_closest_marker("browser") and CHROMIUM is None:
+        pytest.skip("Chromium is not here")
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("CUDA is not here")
 
 
 @dataclass(frozen=True)
@@ -50,8 +68,22 @@ def _no_calibrations_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> No
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Tiny tensors: threads cost more than they bring."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes are forked from one that has read the libraries and no more."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["seesay.vlm", "transformers.models.llava.modeling_llava"])
+    forkserver.ensure_running()  # with this directory and these streams, not those of a test
+    return context
+
+
+@pytest.fixture
+def quick_workers(processes: ForkServerContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker pool's processes start in no time."""
+    monkeypatch.setattr("seesay.runs.worker_pool.get_context", lambda _: processes)
 
 
 @pytest.fixture(params=families.FAMILIES)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import families
-from experiments.toy_model.architecture import build_processor, build_tokenizer
 from seeing import SHORT, WORDS, vlm_of
 from seesay import toy
 from seesay.engine import Stack, parse
@@ -17,6 +16,7 @@ from seesay.errors import InputError
 from seesay.grounding.risk import UNCALIBRATED
 from seesay.methods import REGISTRY
 from seesay.models import patch_layout
+from seesay.models.loading import load_model
 from seesay.models.processors import inputs_for
 from seesay.models.view import ModelView
 from seesay.vlm import PROMPT, VLM
@@ -224,7 +224,7 @@ def test_methods_get_the_pictures_at_their_own_size(vlm, monkeypatch) -> None:
 
 
 def test_a_template_that_writes_the_begin_token_gets_no_second_one(llava) -> None:
-    processor = build_processor(build_tokenizer())  # its tokenizer adds the token by itself
+    _, processor = load_model()  # its tokenizer adds the token by itself
     begin = processor.tokenizer.bos_token_id
     picture = [toy.scene("kept", 1).image]
     own = inputs_for(llava.model, processor, picture, PROMPT)["input_ids"][0].tolist()

@@ -271,6 +271,7 @@ def test_a_hostile_file_name_is_printed_safely(seesay) -> None:
 # ---- as a process --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(checkpoints, photo) -> None:
     running = process("describe", photo, "--model", checkpoints("llava"), *SHORT, "--json")
     assert running.stdout is not None
@@ -281,6 +282,7 @@ def test_a_reader_that_goes_away_is_no_error(checkpoints, photo) -> None:
     assert "Exception" not in err
 
 
+@pytest.mark.slow
 def test_interrupted(checkpoints, photo, tmp_path) -> None:
     report = tmp_path / "out.html"
     running = process(
@@ -301,16 +303,16 @@ def test_interrupted(checkpoints, photo, tmp_path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["photo.jpg"]
 
 
-def test_a_bug_is_one_line_too(checkpoints, photo) -> None:
+def test_a_bug_is_one_line_too(photo) -> None:
     code = (
-        "import seesay.vlm, seesay.cli\n"
-        "def broken(*a, **k): raise RuntimeError('a\\nbug')\n"
-        "seesay.vlm.VLM.describe = broken\n"
+        "import seesay.cli\n"
+        "class Broken:\n"
+        "    def describe(self, *a, **k): raise RuntimeError('a\\nbug')\n"
+        "seesay.cli.describe.load = lambda *a, **k: Broken()\n"
         "seesay.cli.main()\n"
     )
-    arguments = ["describe", str(photo), "--model", str(checkpoints("llava"))]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, "describe", photo], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 1
     assert done.stdout == ""
@@ -321,6 +323,7 @@ def test_a_bug_is_one_line_too(checkpoints, photo) -> None:
 # ---- the bundled model ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_demo(seesay, tmp_path) -> None:
     page = tmp_path / "demo.html"
     status, out, err = seesay("demo", "--scenes", 2, "--out", page)

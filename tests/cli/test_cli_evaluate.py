@@ -32,21 +32,22 @@ def seesay(capsys, tmp_path, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_a_table_with_controls_comes_out(seesay, tmp_path):
-    status, out, err = seesay(*TOY, "--methods", "agla, eah", "--limit", 5, "--out", "a")
+    status, out, err = seesay(*TOY, "--methods", "agla, eah", "--limit", 2, "--out", "a")
     assert status == 0, err
     for word in ("agla", "eah", "CHAIR_I", "accuracy", "toy-captions-kept"):
         assert word in out
     # plain, two methods, strength 0 of each, the second stream of one
-    assert "60 items in" in err
+    assert "24 items in" in err
     assert "a second" in err
-    assert "at strength 0 all 20 texts equal the plain model's" in err
+    assert "at strength 0 all 8 texts equal the plain model's" in err
     found = open_run(tmp_path / "a")
     assert found.missing() == 0
-    assert (found.plan.suite, found.plan.limit) == ("toy-captions-kept,toy-pope-random-kept", 5)
-    status, again, err = seesay(*TOY, "--methods", "agla, eah", "--limit", 5, "--out", "a")
+    assert (found.plan.suite, found.plan.limit) == ("toy-captions-kept,toy-pope-random-kept", 2)
+    status, again, err = seesay(*TOY, "--methods", "agla, eah", "--limit", 2, "--out", "a")
     assert status == 0
-    assert "all 60 items were recorded already" in err
+    assert "all 24 items were recorded already" in err
     assert again == out
 
 
@@ -59,7 +60,7 @@ def test_without_a_folder_results_lie_under_runs(seesay, tmp_path):
 
 
 def test_sweeps_and_no_controls(seesay, tmp_path):
-    more = ["--sweep", "attention-lens.alpha=0.2:0.6:0.2", "--no-controls", "--limit", 3]
+    more = ["--sweep", "attention-lens.alpha=0.2:0.6:0.2", "--no-controls", "--limit", 1]
     status, _, err = seesay(*TOY, "--methods", "vcd", *more, "--out", "a")
     assert status == 0, err
     assert [entry.label for entry in open_run(tmp_path / "a").plan.entries] == [
@@ -69,6 +70,7 @@ def test_sweeps_and_no_controls(seesay, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_drawn_tokens_have_controls_of_their_own(seesay, tmp_path):
     more = ["--sample", "--temperature", "0.6", "--seed", 3, "--limit", 2, "--batch-size", 2]
     status, _, err = seesay(*TOY, "--methods", "agla", *more, "--out", "a")
@@ -84,25 +86,26 @@ def test_drawn_tokens_have_controls_of_their_own(seesay, tmp_path):
     assert plan.protocol["seed"] == 3
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_was(seesay, tmp_path):
-    arguments = [*TOY, "--methods", "agla", "--limit", "12", "--batch-size", "4"]
+    arguments = [*TOY, "--methods", "agla", "--limit", "5", "--batch-size", "2"]
     status, _, err = seesay(*arguments, "--out", "whole")
     assert status == 0, err
     call = [sys.executable, "-m", "seesay", *arguments, "--out", "killed"]
     with subprocess.Popen(call, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         until = time.monotonic() + 120
-        while run_kit.lines_of(tmp_path / "killed") < 12:
+        while run_kit.lines_of(tmp_path / "killed") < 4:
             assert time.monotonic() < until
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     missing = open_run(tmp_path / "killed").missing()
-    assert 0 < missing <= 84
+    assert 0 < missing <= 36
     status, _, err = seesay(*arguments, "--out", "killed")
     assert status == 0, err
     assert f"{missing} items in" in err
-    assert f"({96 - missing} were recorded already)" in err
+    assert f"({40 - missing} were recorded already)" in err
     assert run_kit.recorded(tmp_path / "killed") == run_kit.recorded(tmp_path / "whole")
-    assert run_kit.lines_of(tmp_path / "killed") == 96
+    assert run_kit.lines_of(tmp_path / "killed") == 40
 
 
 @pytest.mark.parametrize(

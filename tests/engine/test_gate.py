@@ -20,8 +20,9 @@ FAMILY = pytest.mark.parametrize("name", ["llava", "llava-gqa", "qwen2.5-vl"])
 INNER = pytest.mark.parametrize(
     "inner", [AttentionLens(alpha=1.0, layers=(0, 3)), FarSight(sigma=0.05), AGLA()], ids=repr
 )
+STEPS = 4
 RECORD = {
-    "max_new_tokens": 6,
+    "max_new_tokens": STEPS,
     "do_sample": False,
     "return_dict_in_generate": True,
     "output_logits": True,
@@ -59,7 +60,7 @@ def test_rows_of_a_batch_are_gated_each_on_its_own(name, inner, beams):
     method = Gate(inner, below=float(sure[len(sure) // 2 - 1 : len(sure) // 2 + 1].mean()))
     texts = ["what is in the picture ?", "how many people are in this and that image ?", "a dog"]
     pictures = [families.pictures(1), families.pictures(2, seed=1), families.pictures(1, seed=3)]
-    options = {"max_new_tokens": 6, "do_sample": False, "num_beams": beams}
+    options = {"max_new_tokens": STEPS, "do_sample": False, "num_beams": beams}
     with method(model, readout=True) as session:
         together = model.generate(**batch, **options)[:, batch["input_ids"].shape[1] :]
         acted, var = session.record.acted, session.record.var

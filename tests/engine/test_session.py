@@ -34,10 +34,11 @@ CASE = pytest.mark.parametrize(
         if name in families.FAMILIES or "agla" not in repr(method)
     ],
 )
+STEPS = 4
 
 
 def generate(model, batch, **kwargs):
-    given = {"max_new_tokens": 6, "do_sample": False, **kwargs}
+    given = {"max_new_tokens": STEPS, "do_sample": False, **kwargs}
     torch.manual_seed(0)
     return model.generate(**batch, **given)
 
@@ -171,7 +172,7 @@ def test_a_second_question_on_the_same_cache(name, method):
             return_dict_in_generate=True,
             output_logits=True,
         )
-    assert second.sequences.shape[1] == ids.shape[1] + 6
+    assert second.sequences.shape[1] == ids.shape[1] + STEPS
     if method == METHODS[1]:  # every row is treated alike, so one long prompt is a fair reference
         extra = (
             {

@@ -14,7 +14,7 @@ from seesay.evaluate.benchmarks.amber_yes_no import AmberDiscriminative
 
 GOLDEN = json.loads((GOLDEN / "amber_cases.json").read_text())
 DATA = DATA / "amber"
-real = pytest.mark.skipif(not DATA.is_dir(), reason="no shared data")
+real = pytest.mark.data("amber")
 
 # Published counter → our column; published denominators begin with 0.001.
 COUNTERS = {

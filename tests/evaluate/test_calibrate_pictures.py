@@ -99,15 +99,16 @@ def test_cases_are_first_mentions_judged_by_what_is_there(bundled) -> None:
         assert one.by_layer == first.layers
 
 
+@pytest.mark.slow
 def test_a_calibration_from_scenes(bundled, little) -> None:
     steps = []
-    pictures = scenes(30)
+    pictures = scenes(18)
     found = calibrate(
         bundled, pictures, made_from="a test", on_picture=lambda *step: steps.append(step)
     )
-    assert steps[-1] == (60, 60)
+    assert steps[-1] == (36, 36)
     assert (found.model, found.revision) == ("bundled", bundled.revision)
-    assert (found.vocabulary, found.made_from, found.pictures) == ("toy", "a test", 60)
+    assert (found.vocabulary, found.made_from, found.pictures) == ("toy", "a test", 36)
     assert found.words > found.invented > 10
     assert found.checked is not None
     assert found.checked.features == (*found.single.features, "self_check")

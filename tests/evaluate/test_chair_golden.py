@@ -63,7 +63,7 @@ def test_singulars_of_the_vocabulary():
     assert not wrong
 
 
-@pytest.mark.skipif(not SYNONYMS.is_file(), reason="no shared data")
+@pytest.mark.data("coco/synonyms.txt")
 def test_vocabulary_is_the_published_one():
     rows = [line.strip().split(", ") for line in SYNONYMS.read_text().splitlines()]
     published = {word: row[0] for row in rows for word in row if not word.startswith(" ")}

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
 import pytest
 
 import run_kit
-from paths import TESTS
 from run_kit import SETUP, run
 from seesay.errors import EngineError, InputError, SeesayError
 from seesay.evaluate.entries import Wanted
@@ -42,10 +38,11 @@ def test_a_run_records_everything_once(tmp_path):
         assert (answer.yes > 0.5) == answer.text.startswith("Yes")
 
 
+@pytest.mark.slow
 def test_in_batches_the_same_as_singly(tmp_path):
-    methods = "attention-lens; agla + eah"
-    run(tmp_path / "batches", methods)
-    run(tmp_path / "singly", methods, batch_size=1)
+    methods, few = "attention-lens; agla + eah", [run_kit.Captions(scenes=4), run_kit.Questions()]
+    run(tmp_path / "batches", methods, benchmarks=few)
+    run(tmp_path / "singly", methods, benchmarks=few, batch_size=1)
     one, other = (run_kit.recorded(tmp_path / name) for name in ("batches", "singly"))
     for entry, by_benchmark in one.items():
         for benchmark, answers in by_benchmark.items():
@@ -84,34 +81,28 @@ def test_what_was_cut_off_is_asked_again_and_comes_out_the_same(tmp_path):
     assert run_kit.lines_of(tmp_path / "cut") == 12
 
 
-KILLED = """
-import pathlib, sys
-sys.path.insert(0, sys.argv[2])
-import run_kit
-if __name__ == "__main__":
-    run_kit.run(pathlib.Path(sys.argv[1]), "agla", benchmarks=[run_kit.Captions(scenes=24)])
-"""
-
-
-def test_a_killed_run_goes_on_and_comes_out_the_same(tmp_path):
-    many = [run_kit.Captions(scenes=24)]
-    run(tmp_path / "whole", "agla", benchmarks=many)
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_comes_out_the_same(tmp_path, processes):
+    asked = {"benchmarks": [run_kit.Captions(scenes=10)], "batch_size": 2}
+    run(tmp_path / "whole", "agla", **asked)
     killed = tmp_path / "killed"
-    call = [sys.executable, "-c", KILLED, str(killed), str(TESTS / "support")]
-    with subprocess.Popen(call) as process:
-        until = time.monotonic() + 120
-        while run_kit.lines_of(killed) < 8:
-            assert time.monotonic() < until
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+    process = processes.Process(target=run, args=(killed, "agla"), kwargs=asked)
+    process.start()
+    until = time.monotonic() + 120
+    while run_kit.lines_of(killed) < 4:
+        assert time.monotonic() < until
+        assert process.is_alive()
+        time.sleep(0.01)
+    process.kill()
+    process.join()
     found = open_run(killed).missing()
-    assert 0 < found <= 40
-    assert run(killed, "agla", benchmarks=many)[0] == (48 - found, 48)
+    assert 0 < found <= 16
+    assert run(killed, "agla", **asked)[0] == (20 - found, 20)
     assert run_kit.recorded(killed) == run_kit.recorded(tmp_path / "whole")
-    assert run_kit.lines_of(killed) == 48
+    assert run_kit.lines_of(killed) == 20
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_workers_say_the_same_and_may_be_killed(tmp_path):
     run(tmp_path / "here", "agla")
     notes = []
@@ -122,6 +113,7 @@ def test_workers_say_the_same_and_may_be_killed(tmp_path):
     assert run_kit.lines_of(tmp_path / "there") == 24
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_a_batch_that_kills_its_workers_ends_the_run(tmp_path):
     place = run_kit.Murderous(ModelWorker, SETUP, call="answer", kills=MOST_LOSSES, survived=0)
     with pytest.raises(SeesayError, match="3 workers were lost at the same batch"):
@@ -129,6 +121,7 @@ def test_a_batch_that_kills_its_workers_ends_the_run(tmp_path):
     assert open_run(tmp_path).missing() == 12
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_what_a_worker_refuses_is_told_as_it_was(tmp_path):
     with pytest.raises(SeesayError, match="no-such-model"):
         run(
@@ -190,6 +183,7 @@ def test_an_id_that_stands_twice_is_refused(tmp_path):
         run(tmp_path, benchmarks=[Twice()])
 
 
+@pytest.mark.slow
 def test_strength_0_is_the_plain_model_and_is_told(tmp_path):
     run(tmp_path, "attention-lens; agla", controls=True)
     found = open_run(tmp_path)

@@ -183,7 +183,7 @@ def test_no_folder(tmp_path):
         Pope(folder=tmp_path).samples()
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="no shared data")
+@pytest.mark.data("pope")
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_the_real_questions(sampling):
     pope = Pope(sampling=sampling, folder=DATA)

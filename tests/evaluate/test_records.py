@@ -6,13 +6,13 @@ import json
 import math
 import os
 import resource
+import signal
 import subprocess
 import sys
 
 import pytest
 
 import run_kit
-from paths import TESTS
 from seesay.errors import InputError, SeesayError
 from seesay.evaluate.benchmark import Answer, NamedObject
 from seesay.evaluate.plan import batches, split
@@ -180,14 +180,17 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
         pass
 
 
-def test_the_lock_goes_with_a_killed_process(tmp_path):
-    code = "import sys, os, signal; sys.path.insert(0, sys.argv[2]); import run_kit, pathlib\n"
-    code += "from seesay.evaluate.records import ResultsStore as Store\n"
-    code += "store = Store(pathlib.Path(sys.argv[1]), run_kit.plan())\n"
-    code += "os.kill(os.getpid(), signal.SIGKILL)"
-    here = str(TESTS / "support")
-    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path), here], check=False)
-    assert ended.returncode == -9
+def _killed_at_work(folder):
+    store = store_of(folder)
+    os.kill(os.getpid(), signal.SIGKILL)
+    store.close()
+
+
+def test_the_lock_goes_with_a_killed_process(tmp_path, processes):
+    process = processes.Process(target=_killed_at_work, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     with store_of(tmp_path) as store:
         assert store.run.missing() == 6
 

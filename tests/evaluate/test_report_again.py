@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import seesay
-from browser import CHROMIUM, Browser
+from browser import Browser
 from seesay.grounding import Mention
 from seesay.grounding.removed import ObjectVerdict, Removed
 from seesay.models.image_geometry import PatchGrid
@@ -86,8 +86,6 @@ def test_neither_map() -> None:
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium here")
     with Browser() as started:
         yield started
 
@@ -111,6 +109,7 @@ def boxes(browser, part: str) -> list[list[float]]:
 
 @pytest.mark.parametrize(("width", "least"), [(1280, 250), (360, 110)])
 @pytest.mark.parametrize("kind", ["word", "unsaid"])
+@pytest.mark.browser
 def test_side_by_side_and_painted(browser, described, tmp_path: Path, width, least, kind) -> None:
     """On each map of its card the cell with most attention has the end of the scale."""
     seen, path = described
@@ -152,6 +151,7 @@ def test_side_by_side_and_painted(browser, described, tmp_path: Path, width, lea
         browser.resize(1280, 900)
 
 
+@pytest.mark.browser
 def test_without_a_script_both_are_there_on_a_phone(browser, described) -> None:
     seen, path = described
     browser.call("Emulation.setScriptExecutionDisabled", value=True)

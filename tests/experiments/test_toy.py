@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -45,6 +46,8 @@ def one_thread() -> Iterator[None]:
 
 
 # Scenes
+
+drawn = cache(toy.scene)
 
 
 def test_a_scene_follows_from_its_split_and_seed() -> None:
@@ -87,7 +90,7 @@ def test_purposes_draw_different_scenes_from_the_same_seeds() -> None:
 
 def test_a_scene_tells_the_truth_about_itself() -> None:
     for seed in range(60):
-        scene = toy.scene("broken" if seed % 2 else "kept", seed)
+        scene = drawn("broken" if seed % 2 else "kept", seed)
         assert scene.image.size == (96, 96)
         assert scene.image.mode == "RGB"
         assert scene.context in toy.CONTEXTS
@@ -106,7 +109,7 @@ def test_easy_objects_stand_out_and_faint_ones_do_not() -> None:
     def contrast(difficulty: str) -> float:
         spreads = []
         for seed in range(120):
-            scene = toy.scene("kept", seed)
+            scene = drawn("kept", seed)
             for placed in scene.objects:
                 left, top, right, bottom = placed.box
                 inside = np.asarray(scene.image, float)[top:bottom, left:right]
@@ -154,7 +157,7 @@ def test_every_written_form_leads_to_its_object() -> None:
 def test_captions_are_grammatical_and_complete() -> None:
     rng = Random(0)
     for seed in range(150):
-        scene = toy.scene("kept", seed)
+        scene = drawn("kept", seed)
         text = captions.caption(scene, rng)
         assert captions.well_formed(text), text
         named = {SURFACES[w] for w in text.replace(".", "").lower().split() if w in SURFACES}
@@ -180,7 +183,7 @@ def test_broken_sentences_are_not_well_formed(text: str) -> None:
 def test_salient_objects_come_first() -> None:
     rng, places = Random(0), Counter[str]()
     for seed in range(300):
-        scene = toy.scene("kept", seed)
+        scene = drawn("kept", seed)
         if len(scene.objects) < 3 or not any(o.hard for o in scene.objects):
             continue
         text = captions.caption(scene, rng)
@@ -193,7 +196,7 @@ def test_answers_are_true() -> None:
     rng = Random(1)
     yes = no = 0
     for seed in range(300):
-        scene = toy.scene("kept", seed)
+        scene = drawn("kept", seed)
         said, answer = captions.object_turn(scene, rng)
         asked = {SURFACES[w] for w in said.strip("?.").replace("?", "").split() if w in SURFACES}
         if answer.startswith(("Yes", "There is a", "There are")):
@@ -215,6 +218,7 @@ def tokenizer() -> Any:
     return build_tokenizer()
 
 
+@pytest.mark.slow
 def test_every_object_is_one_token(tokenizer: Any) -> None:
     ids = [word_token(tokenizer, word) for word in SURFACES]
     assert len(set(ids)) == len(set(SURFACES))
@@ -297,6 +301,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(alone: Any) -> None:
     assert whole.trained.weight.detach().sub(1).abs().max() < 0.5
 
 
+@pytest.mark.slow
 def test_both_stages_learn_and_the_second_leaves_the_tower_alone(
     alone: Any, tokenizer: Any
 ) -> None:
@@ -356,6 +361,7 @@ def test_the_bundled_model_is_small_half_precision_and_safe() -> None:
         assert {weights.get_tensor(key).dtype for key in weights.keys()} == {torch.float16}  # noqa: SIM118
 
 
+@pytest.mark.slow
 def test_the_bundled_model_describes_answers_and_invents_out_of_habit(speaker: Speaker) -> None:
     """Floors far below docs/toy.md: fifty scenes a split have wide intervals."""
     kept, broken = (
@@ -421,6 +427,7 @@ def test_the_bundled_model_survives_saving_and_loading(speaker: Speaker, tmp_pat
     assert Speaker(tmp_path).tell(requests)[0].ids == speaker.tell(requests)[0].ids
 
 
+@pytest.mark.slow
 def test_the_measuring_command_writes_a_page(tmp_path: Any) -> None:
     page = tmp_path / "docs" / "toy.md"
     measure_command(["--scenes", "12", "--first-seed", "9500", "--out", str(page)])

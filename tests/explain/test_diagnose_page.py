@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from browser import CHROMIUM, Browser
+from browser import Browser
 from seesay.cli import run
 from seesay.explain.diagnose import Claim, DiagnosisReport, Finding, FindingPart, markdown, page
 from seesay.explain.diagnose.types import Numbers
@@ -77,7 +77,7 @@ def test_markdown_has_every_verdict_and_table() -> None:
     assert "| 0 | a \\| b |" in text
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.browser
 def test_a_phone_shows_the_page_without_scrolling_sideways(tmp_path) -> None:
     target = tmp_path / "page.html"
     target.write_text(page.render(report_of()), encoding="utf-8")
@@ -89,6 +89,7 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(tmp_path) -> None:
         assert not [e for e in browser.events if e.get("method") == "Log.entryAdded"]
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_the_command_writes_its_pages_and_goes_on(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     call = ["diagnose", "--n", "12", "--only", "sinks,heads", "--report", "d.html", *QUICK]

@@ -91,6 +91,7 @@ def test_a_run_goes_on_where_it_was(llava, tmp_path) -> None:
     assert out.read_bytes().startswith(first[:100])
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_workers_measure_the_same_and_may_be_killed(tmp_path) -> None:
     some, setup, notes = parse("sinks,strength"), Setup(threads=1), []
     settings = DiagnosisSettings(count=6, **{**QUICK, "batch_size": 2, "asked": 2})

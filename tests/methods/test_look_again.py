@@ -145,9 +145,9 @@ def test_checks_are_a_few_tokens_without_a_second_look_at_pixels(said):
     ],
 )
 def test_what_is_streamed_is_never_taken_back(vlm, method):
-    shown = 0
-    whole = vlm.describe(PICTURES, method=method, batch_size=1)
-    for picture, expected in zip(PICTURES, whole, strict=True):
+    shown, some = 0, [PICTURES[k] for k in (0, 4, 7, 8, 9)]
+    whole = vlm.describe(some, method=method, batch_size=1)
+    for picture, expected in zip(some, whole, strict=True):
         calls = []
         seen = vlm.describe(picture, method=method, on_text=lambda t, _, c=calls: c.append(t))
         assert calls[-1] == seen.text == expected.text

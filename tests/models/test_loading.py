@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging as transformers_log
 
 import seesay.models.loading
 from families import ALL, batch_of_three
@@ -54,19 +54,25 @@ def test_a_saved_model_loads_as_it_was(
     assert torch.equal(model(**ours).logits, family.model(**theirs).logits)
 
 
-def test_loading_says_nothing_and_restores_verbosity(checkpoints: Checkpoints) -> None:
-    folder = checkpoints("qwen2.5-vl")
-    script = (
-        "from transformers.utils import logging as l\n"
-        "from seesay.models.loading import load_model\n"
-        "before = l.get_verbosity(), l.is_progress_bar_enabled()\n"
-        f"load_model({str(folder)!r})\n"
-        "assert before == (l.get_verbosity(), l.is_progress_bar_enabled())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def _load_and_write_down(folder: Path, said: Path) -> None:
+    """The first load of a process, what it prints being written to a file."""
+    with said.open("w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    before = transformers_log.get_verbosity(), transformers_log.is_progress_bar_enabled()
+    load_model(folder)
+    after = transformers_log.get_verbosity(), transformers_log.is_progress_bar_enabled()
+    assert before == after
+
+
+def test_loading_says_nothing_and_restores_verbosity(
+    checkpoints: Checkpoints, processes: Any, tmp_path: Path
+) -> None:
+    given = (checkpoints("qwen2.5-vl"), tmp_path / "said")
+    process = processes.Process(target=_load_and_write_down, args=given)
+    process.start()
+    process.join()
+    assert (process.exitcode, given[1].read_text()) == (0, "")
 
 
 def test_dtype(checkpoints: Checkpoints, broken: Path) -> None:

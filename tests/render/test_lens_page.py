@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import families
-from browser import CHROMIUM, Browser
+from browser import Browser
 from seesay.cli import run
 from seesay.models.image_geometry import WHOLE, PatchGrid
 from seesay.render import lens_page, wording
@@ -184,7 +184,7 @@ def test_json_holds_the_numbers() -> None:
 # ---- in a browser --------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.browser
 def test_the_page_in_a_browser(tmp_path) -> None:
     path = save(tmp_path / "lens.html", lens_page.render(made(crop(word=EVIL))))
     with Browser() as browser:

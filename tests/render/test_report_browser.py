@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import seesay
-from browser import CHROMIUM, Browser
+from browser import Browser
 from seesay.grounding import Mention
 from seesay.models.image_geometry import PatchGrid
 from seesay.render import page, wording
@@ -18,7 +18,7 @@ from seesay.render.account import Account, Panel
 from seesay.response import report
 from seesay.storage.files import save
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+pytestmark = pytest.mark.browser
 
 EVIL = (
     "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=1'>\"'&\x1b\x00\u2028"

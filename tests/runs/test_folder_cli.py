@@ -64,16 +64,27 @@ def test_jsonl_prints_rows_and_nothing_else(describe, photos) -> None:
     assert [row.get("method") for row in rows] == ["farsight"] * 5 + [None]
 
 
+@pytest.mark.slow
 def test_workers_print_the_same_rows(describe, photos) -> None:
     printed = [
         [json.loads(line) for line in describe(photos, "--jsonl", *more)[1].splitlines()]
-        for more in ((), ("--workers", 2), ("--batch-size", 2, "--workers", 2))
+        for more in ((), ("--workers", 2))
     ]
     for rows in printed:
         assert [row.pop("picture") for row in rows] == list(Folder.of(photos).pictures)
         assert all(row.pop("seconds") > 0 for row in rows)
     assert printed[0] == printed[1]
-    assert [row["text"] for row in printed[2]] == [row["text"] for row in printed[0]]
+
+
+@pytest.mark.usefixtures("quick_workers")
+def test_workers_in_batches_say_the_same(describe, photos) -> None:
+    alone, batches = (
+        [json.loads(line) for line in describe(photos, "--jsonl", *more)[1].splitlines()]
+        for more in ((), ("--batch-size", 2, "--workers", 2))
+    )
+    assert [row["picture"] for row in batches] == list(Folder.of(photos).pictures)
+    assert all(row["seconds"] > 0 for row in batches)
+    assert [row["text"] for row in batches] == [row["text"] for row in alone]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +119,7 @@ def test_rows_are_for_folders(describe, photos) -> None:
     assert "--workers and --engine are for a folder" in err
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_the_work(photos, tmp_path) -> None:
     command = [sys.executable, "-m", "seesay", "describe", photos, "--jsonl", "--batch-size", "1"]
     noted = tmp_path / "stderr"

@@ -6,8 +6,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 
 import run_kit
 from seesay import toy
+from seesay.cli import run
 from seesay.errors import InputError, SeesayError
 from seesay.runs.folder import (
     ERROR_SCHEMA,
@@ -61,62 +60,53 @@ def pictures_of(file: Path) -> list[str]:
     return [row["picture"] for row in rows_of(file)]
 
 
-def process(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "seesay", "describe", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        **options,
-    )
-
-
 # ---- killed --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_in_the_middle_and_run_again_each_picture_has_one_row(
-    tmp_path, out, workers
+    tmp_path, out, workers, processes, capsys
 ) -> None:
-    photos = draw(tmp_path / "photos", 60)
-    (photos / "030-broken.png").write_text("no picture")
-    arguments = (photos, "--out", out, "--batch-size", 4)
-    running = process(*arguments, "--workers", workers)
+    photos = draw(tmp_path / "photos", 40)
+    (photos / "020-broken.png").write_text("no picture")
+    arguments = ["describe", str(photos), "--out", str(out), "--batch-size", "2"]
+    more = ["--max-new-tokens", "40", "--workers", str(workers)]
+    running = processes.Process(target=run, args=([*arguments, *more],))
+    running.start()
     deadline = time.monotonic() + 140  # workers are processes that load the model
-    while not out.exists() or out.read_bytes().count(b"\n") < 10:
-        assert running.poll() is None
+    while not out.exists() or out.read_bytes().count(b"\n") < 6:
+        assert running.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.communicate(timeout=30)
-    assert running.returncode == -signal.SIGKILL
+    running.kill()
+    running.join()
+    assert running.exitcode == -signal.SIGKILL
     before = out.read_bytes()
-    assert 10 <= before.count(b"\n") < 60
+    assert 6 <= before.count(b"\n") < 40
 
-    again = process(*arguments)
-    _, err = again.communicate(timeout=140)
-    assert again.returncode == 1
-    assert "1 could not be" in err.splitlines()[-1]
+    assert run([*arguments, *more[:2]]) == 1
+    assert "1 could not be" in capsys.readouterr().err.splitlines()[-1]
     whole = before[: before.rindex(b"\n") + 1]
     assert out.read_bytes().startswith(whole)  # no row is ever written anew
     assert sorted(pictures_of(out)) == list(Folder.of(photos).pictures)
     rows = rows_of(out)
-    assert [row["schema"] for row in rows] == ["seesay.seen/1"] * 60 + [ERROR_SCHEMA]
-    assert pictures_of(out)[:60] == [f"{seed:03}.png" for seed in range(60)]
+    assert [row["schema"] for row in rows] == ["seesay.seen/1"] * 40 + [ERROR_SCHEMA]
+    assert pictures_of(out)[:40] == [f"{seed:03}.png" for seed in range(40)]
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_workers_write_the_same_rows_and_may_be_killed(photos, tmp_path) -> None:
     (photos / "002-broken.png").touch()
-    run = FolderRun(Folder.of(photos), options={**SHORT, "batch_size": 1})
-    make, setup, notes = FolderWorker.of(run.asked), Setup(threads=1), []
+    job = FolderRun(Folder.of(photos), options={**SHORT, "batch_size": 1})
+    make, setup, notes = FolderWorker.of(job.asked), Setup(threads=1), []
     places = {
         "here": InProcess(make, setup),
         "there": run_kit.Murderous(make, setup, call="describe", survived=2),
     }
     for (name, place), size in zip(places.items(), (1, 2), strict=True):
         with RowFile(tmp_path / name) as file, WorkerPool(place, size, notes.append) as pool:
-            tally = run.into(file, pool)
+            tally = job.into(file, pool)
         assert (tally.described, list(tally.failed)) == (5, ["002-broken.png"])
     assert any("was lost (ended by signal SIGKILL)" in note for note in notes)
     here, there = (rows_of(tmp_path / name) for name in places)
@@ -283,8 +273,8 @@ def test_a_file_name_that_is_no_text(bundled, photos, out) -> None:
 
 
 def test_a_full_disk_stops_the_run_and_spoils_nothing(bundled, photos, out) -> None:
-    run = FolderRun(Folder.of(photos), options=SHORT)
-    rows = run.rows(WorkerPool.alone(FolderWorker(bundled, run.asked)))
+    job = FolderRun(Folder.of(photos), options=SHORT)
+    rows = job.rows(WorkerPool.alone(FolderWorker(bundled, job.asked)))
     first = len(json.dumps(next(rows), ensure_ascii=False).encode()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * first + first // 2, hard))

@@ -104,6 +104,7 @@ def test_a_task_that_kills_ends_the_run_by_its_name():
         list(pool.map("double", NUMBERS))
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_processes_answer_and_may_be_killed():
     notes = []
     place = run_kit.Murderous(Doubler, Setup(), call="double")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -140,12 +141,17 @@ SETUP = Setup(threads=1)
 BOTH = (Captions(), Questions())
 
 
+@cache
+def _here() -> ModelWorker:
+    return ModelWorker(SETUP)
+
+
 def run(folder, methods="plain", *, place=None, size=1, benchmarks=BOTH, notes=None, **more):
     notes = [] if notes is None else notes
     reports = []
     wanted = more.pop("wanted", None) or Wanted.of(methods, controls=more.pop("controls", False))
     settings = EvaluationSettings("made for tests", **{"batch_size": 4, **more})
-    with WorkerPool(place or InProcess(ModelWorker, SETUP), size, notes.append) as crew:
+    with WorkerPool(place or InProcess(lambda _: _here(), SETUP), size, notes.append) as crew:
         prepared = prepare(crew, benchmarks, wanted, settings, notes.append)
         ask(folder, crew, prepared, settings, lambda p: reports.append((p.done, p.total)))
     return reports

@@ -28,6 +28,13 @@ LOOKING = [
 GATED_STREAM = "gate(agla, below=0.95)"
 
 
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    """A few tokens about two pictures show what a method does on a model this small."""
+    monkeypatch.setattr("seesay.testing.steps.NEW_TOKENS", 4)
+    monkeypatch.setattr("seesay.testing.texts._PICTURES", ("toy:broken/2", "toy:broken/3"))
+
+
 @pytest.fixture(scope="module")
 def models():
     return offline_models()
@@ -35,7 +42,12 @@ def models():
 
 @pytest.mark.parametrize("name", ["bundled", "grouped heads"])
 @pytest.mark.parametrize(
-    "text", [*(SETTINGS.get(n, n) for n in sorted(REGISTRY)), GATED_STREAM, *LOOKING]
+    "text",
+    [
+        *(SETTINGS.get(n, n) for n in sorted(REGISTRY)),
+        GATED_STREAM,
+        *(pytest.param(text, marks=pytest.mark.slow) for text in LOOKING),
+    ],
 )
 def test_the_contract(models, text, name):
     model, processor = models[name]
@@ -121,6 +133,7 @@ def test_a_broken_method_is_found(models, members, reason):
         REGISTRY.pop("variant", None)
 
 
+@pytest.mark.slow
 def test_the_example_of_a_method_keeps_the_contract(models):
     path = ROOT / "examples" / "your_method.py"
     assert len(path.read_text().splitlines()) < 60

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from functools import cache
 
 import numpy as np
 import pytest
@@ -27,14 +27,19 @@ def words(seen):
     return [*seen.mentions, *(one.mention for one in seen.withheld)]
 
 
+@cache
+def eager():
+    model = seesay.load().model
+    model.set_attn_implementation("eager")
+    return model
+
+
 def oracle(vlm, picture, name):
     """The question as a prompt of its own: one row of its eager maps, laid on the patch grid."""
-    model = copy.deepcopy(vlm.model)
-    model.set_attn_implementation("eager")
     image = open_picture(picture).image
     inputs = inputs_for(vlm.model, vlm.processor, [image], toy.question(name))
     with torch.no_grad():
-        maps = model(**inputs, output_attentions=True).attentions
+        maps = eager()(**inputs, output_attentions=True).attentions
     middle = range(5 * len(maps) // 32, 18 * len(maps) // 32 + 1)
     ids = inputs["input_ids"][0].tolist()
     place = ids.index(vlm.processor.tokenizer.convert_tokens_to_ids(f"Ġ{name}"))
@@ -58,8 +63,8 @@ def test_it_is_the_objects_row_in_the_question_asked_afresh(vlm, how):
 
 
 def test_streaming_and_writing_anew_keep_it(vlm):
-    parts = 0
-    for picture in PICTURES:
+    parts, some = 0, [PICTURES[k] for k in (0, 4, 8)]
+    for picture in some:
         shown = []
         seen = vlm.describe(picture, method=SURE, on_text=lambda _, its, to=shown: to.append(its))
         whole = {m.name: m.heatmap_again for m in words(vlm.describe(picture, method=SURE))}
@@ -67,9 +72,8 @@ def test_streaming_and_writing_anew_keep_it(vlm):
             assert mention.heatmap_again == pytest.approx(whole[mention.name], abs=1e-5)
         parts += len(shown) - 1
     assert parts, "some sentence must be shown before the end"
-    again = vlm.describe(
-        [*PICTURES, "toy:broken/9000000"], method="look-again(mode=rewrite, evidence=self-check)"
-    )
+    some.append("toy:broken/9000000")
+    again = vlm.describe(some, method="look-again(mode=rewrite, evidence=self-check)")
     assert any(one.forbidden for seen in again for one in seen.withheld)
     assert all(m.heatmap_again is not None for seen in again for m in words(seen))
 
@@ -95,7 +99,7 @@ def test_where_the_patch_order_is_unknown_there_is_none_and_nothing_is_spent(vlm
         raise AssertionError("a gaze that nobody can draw was taken")
 
     monkeypatch.setattr(pipeline, "patch_grids", lambda view, inputs, images: [None] * len(images))
-    monkeypatch.setattr(prefix, "gazing", refuse)
+    monkeypatch.setattr(prefix, "Gaze", refuse)
     seen = vlm.describe(PICTURES[0], self_check=True)
     assert all("self_check" in m.scores and m.heatmap_again is None for m in seen.mentions)
 
