@@ -1,21 +1,16 @@
 """How a method reaches a running model: the only place that knows transformers' hooks.
 
-======================  ========================================================================
-`method` `parsing`      what a method is, its verbs and ``+``; methods from text
-`session` `start`       on, off and each forward; how a run begins and how a later turn goes on
-`run` `plan`            one generation's state; which methods act in which layer
-`attention` `kernel`    what a layer computes under methods; the arithmetic of rows and sinks
-`switch`                which attention function the decoder runs on
-`streams`               second images: doubled batches, caches that follow beams, folded logits
-`compaction`            cache entries kept, merged and dropped
-`positions`             positions that follow from what a layer's cache still holds
-`embeddings`            the decoder's input, handed to methods that read it
-`record` `readout`      what a generation leaves behind; how it is taken, step by step
-`step` `deep`           one step of it; what hidden states and the places of patches tell
-`recording`             generations and readings with a readout
-`fork` `layout`         other questions about a picture that is cached; one forward's tensors
-`gradient`              an attention map and a score's gradient
-======================  ========================================================================
+===========================  ===================================================================
+`method` `spec`              what a method is, its verbs and ``+``; methods from text
+`session` `state`            on, off and each forward; one generation's state and how it begins
+`attention`                  what a layer computes under methods; the arithmetic of rows and sinks
+`probes`                     what sees layers and changes nothing
+`contrastive` `recompute`    second streams; a step again, under a gate
+`kv_cache` `embeddings`      cache entries kept, merged, dropped; the decoder's input
+`readout` `deep`             what a generation leaves behind; what hidden states tell
+`prefix`                     other questions about a picture that is cached
+`gradient`                   an attention map and a score's gradient
+===========================  ===================================================================
 """
 
 from __future__ import annotations
