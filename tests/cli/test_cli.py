@@ -288,14 +288,19 @@ def test_interrupted(checkpoints, photo, tmp_path) -> None:
     running = process(
         "describe", photo, "--model", checkpoints("llava"), "--max-new-tokens", 100_000,
         "--report", report,
+        # What a shell runs in the background ignores the signal, and its children would.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert running.stderr is not None
-    line = ""
-    while "describing" not in line:  # progress, every now and then: the model is at work
-        line = running.stderr.readline()
-        assert running.poll() is None
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    try:
+        line = ""
+        while "describing" not in line:  # progress, every now and then: the model is at work
+            line = running.stderr.readline()
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert out == ""
     assert err.splitlines()[-1] == "seesay: interrupted"
