@@ -30,7 +30,6 @@ from seesay.methods.vasparse.scores import kept_tokens, penalty_weights  # noqa:
 
 # The pure functions, to be found where the method is.
 from seesay.methods.vasparse.selection import chosen_entries, density_peaks, merged, selection_score  # noqa: F401  # noqa: F401
-from seesay.models.compat import cache_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,6 +167,8 @@ class VASparse(Method):
         return inside if self.penalises else ()
 
     def resolved_for(self, view: ModelView) -> Method:
+        from seesay.models.compat import cache_kinds
+
         kinds = cache_kinds(view.decoder.config) if self.selects else set()
         if others := sorted(kinds - {"DynamicLayer"}):
             raise MethodError(
