@@ -164,7 +164,7 @@ def test_sliding_windows(window):
     cache = model.generate(**batch, **GREEDY, eos_token_id=None)[CACHE]
     assert any(getattr(layer, "is_sliding", False) for layer in cache.layers)
     if window == 20:
-        with pytest.raises(EngineError, match="entry by entry"):
+        with pytest.raises(EngineError, match="holds the newest 20 columns alone"):
             CachedPrefix.of(view, batch, cache, TEXTS)
         return
     fork = CachedPrefix.of(view, batch, cache, TEXTS)
