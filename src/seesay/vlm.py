@@ -46,6 +46,7 @@ def load(
     *,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    device_map: str | Mapping[str, Any] | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> VLM:
@@ -55,6 +56,7 @@ def load(
         id_or_folder: a Hugging Face id or a folder; None is the bundled model.
         dtype: "float32", "bfloat16", ...; None keeps the checkpoint's.
         device: "cpu", "cuda", ...; None leaves the choice to the loader.
+        device_map: "auto", or a device for each part; needs accelerate. In the place of `device`.
         revision: branch, tag or commit on the Hub.
         trust_remote_code: run Python code that the repository brings. Off unless asked.
 
@@ -65,6 +67,7 @@ def load(
         id_or_folder,
         dtype=dtype,
         device=device,
+        device_map=device_map,
         revision=revision,
         trust_remote_code=trust_remote_code,
     )

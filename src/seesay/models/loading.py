@@ -6,9 +6,11 @@ goes wrong is one `ModelError` (or `InputError` for an argument) of one line, wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ def load_model(
     *,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    device_map: str | Mapping[str, Any] | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
@@ -49,6 +52,8 @@ def load_model(
         dtype: "float32", "bfloat16", "float16" or "auto" (as the checkpoint was saved). None is
             float32 on a CPU, where half precision is slow or missing, and "auto" elsewhere.
         device: "cpu", "cuda", "cuda:1", ... None and "auto" take a GPU if there is one.
+        device_map: "auto", or part by part, over several devices, main memory and disk; needs
+            accelerate. In the place of `device`.
         revision: branch, tag or commit on the Hub.
         trust_remote_code: run Python code from the repository. Read it first.
 
@@ -57,10 +62,11 @@ def load_model(
 
     Raises:
         ModelError: not found, no network, no vision, needs remote code, damaged or pickle-only.
-        InputError: unknown dtype, or a device that is not there.
+        InputError: unknown dtype, a device that is not there, or a device and a map of devices.
     """
     source = _source(id_or_folder)
     target = _device(device)
+    spread = {} if device_map is None else _spread(device, device_map)
     weights_dtype = _dtype(dtype, target)
     with quiet(bars=not Path(source).is_dir()), _explained(source, revision):
         trust = {"trust_remote_code": trust_remote_code}
@@ -76,11 +82,12 @@ def load_model(
             dtype=weights_dtype,
             use_safetensors=True,
             output_loading_info=True,
+            **spread,
             **pinned,
         )
         _require_all_weights(source, report["missing_keys"])
         processor = load_processor(source, config, pinned)
-        model = model.to(target).eval().requires_grad_(False)
+        model = (model if spread else model.to(target)).eval().requires_grad_(False)
     return model, processor
 
 
@@ -133,6 +140,16 @@ def _device(device: str | torch.device | None) -> torch.device:
         count = torch.cuda.device_count()
         raise InputError(f"device {device!r}: torch sees {count} CUDA GPUs here; use cpu or auto")
     return target
+
+
+def _spread(device: Any, device_map: str | Mapping[str, Any]) -> dict[str, Any]:
+    """What `from_pretrained` takes to lay a model over several devices."""
+    if device is not None:
+        raise InputError(f"device={device!r} and device_map={device_map!r}: give one of them")
+    if find_spec("accelerate") is None:
+        raise ModelError("device_map needs accelerate: pip install 'seesay[devices]'")
+    # Safetensors are read from where they lie; only what was converted is written there.
+    return {"device_map": device_map, "offload_folder": tempfile.mkdtemp(prefix="seesay-")}
 
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

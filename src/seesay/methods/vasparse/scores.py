@@ -88,7 +88,9 @@ def head_logits(run: GenerationState, embeddings: Tensor) -> Tensor:
     from seesay.engine.attention import precise
 
     weight = next(run.view.head.parameters())
-    return precise(run.view.head(embeddings.to(weight.device, weight.dtype)))
+    if not weight.is_meta:  # laid over several devices, it is fetched as it is called
+        embeddings = embeddings.to(weight.device)
+    return precise(run.view.head(embeddings.to(weight.dtype)))
 
 
 def raw_contrast(plain: Tensor, raw: Raw, alpha: float) -> Tensor | None:
