@@ -35,7 +35,7 @@ test-versions: $(READY)
 	$(BIN)/python .ci/versions.py --out docs/versions.md
 
 test-families: $(READY)
-	PYTHONPATH=tests/support $(BIN)/python -m family_table --jobs 2 --out docs/models.md
+	PYTHONPATH=tests/support $(BIN)/python -m family_table --jobs 2 --rows .venv/families.jsonl --out docs/models.md
 
 check: $(READY)
 	$(BIN)/ruff check .

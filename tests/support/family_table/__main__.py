@@ -1,16 +1,19 @@
 """Drive every family, print the table and write it as a page.
 
-    python -m family_table [NAME ...] [--jobs 2] [--out docs/models.md] [--list]
+    python -m family_table [NAME ...] [--jobs 2] [--rows FILE] [--out docs/models.md] [--list]
 
-A name may end with *. The exit status is the number of rows that crash, are wrong or do nothing.
+A name may end with *. Rows are kept in FILE as they are done; an interrupted run goes on with it. The
+exit status is the number of rows that crash, are wrong or do nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import traceback
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -89,6 +92,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="families; all if none is named")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--rows",
+        type=Path,
+        default=Path("/dev/null"),
+        help="keep rows there, and go on with those it has",
+    )
     parser.add_argument("--out", type=Path, help="write the page there")
     parser.add_argument("--list", action="store_true", help="which families have a builder")
     given = parser.parse_args()
@@ -96,13 +105,17 @@ def main() -> int:
         coverage()
         return 0
     chosen = [name for name in BUILDERS if not given.names or any(map(_names(name), given.names))]
-    rows = []
+    kept = given.rows.read_text(encoding="utf-8").splitlines() if given.rows.is_file() else []
+    done = {row.name: row for row in (Row(**json.loads(line)) for line in kept)}
     with ProcessPoolExecutor(given.jobs) as pool:
-        for row in pool.map(driven, chosen):
-            rows.append(row)
+        for row in pool.map(driven, [name for name in chosen if name not in done]):
+            done[row.name] = row
+            with given.rows.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
             print(f"{row.name}: {row.cells}", file=sys.stderr, flush=True)
             for error in row.errors:
                 print(f"    {error}", file=sys.stderr, flush=True)
+    rows = [done[name] for name in chosen]
     print("\n".join([*table(rows), "", *reasons(rows)]))
     if given.out:
         at_work = ", ".join(f"{name} {number}" for name, number in versions().items())
