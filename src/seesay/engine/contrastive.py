@@ -102,11 +102,10 @@ def folded(logits: Tensor, stack: Stack, run: GenerationState) -> Tensor:
             cut = cut.clamp(min=method.plausibility)
         fused = fused + term
     cut_off = plausible(fused, plain, cut)
-    looks = None if run.image is None else run.prompt.mask.any(1)
-    if looks is None or bool(looks.all()) or not bool(looks.any()):
+    if run.pictured is None:
         return cut_off
     # Among prompts with pictures, one without has the plain model's logits.
-    rows = looks.repeat_interleave(len(plain) // len(looks), 0).to(plain.device)
+    rows = run.pictured.repeat_interleave(len(plain) // len(run.pictured), 0).to(plain.device)
     return torch.where(rows[:, None, None], cut_off, plain)
 
 

@@ -158,6 +158,7 @@ class GenerationState:
         overrides: for each method with a second stream, the inputs that differ in it.
         features: for each of them with another image, that image encoded, if the model takes that.
         image: image columns for the rows the decoder sees now, second streams included.
+        pictured: (prompts,) bool, which hold a picture; None where all do, or none does.
         rows: rows of the first stream now (batch × beams).
         seen: columns seen after the forward at hand.
         padding: the attention mask (rows, columns) the model was given, 0 on padding; None without.
@@ -178,6 +179,7 @@ class GenerationState:
     overrides: dict[Method, dict[str, Tensor]] = field(default_factory=dict)
     features: dict[Method, Any] = field(default_factory=dict)
     image: ImageColumns | None = None
+    pictured: Tensor | None = None
     rows: int = 0
     seen: int = 0
     padding: Tensor | None = None
@@ -232,7 +234,7 @@ def prepare(
             f"{type(view.model).__name__} hands its language model embeddings, which transformers "
             "cannot read in chunks; generate without prefill_chunk_size"
         )
-    run = GenerationState(view, ImageColumns.of(mask), mask.shape[1])
+    run = GenerationState(view, ImageColumns.of(mask), mask.shape[1], pictured=_pictured(mask))
     prompt = Prompt(view, inputs, mask, images)
     for method in stack.parts:
         given = method.second_input(prompt) if brings_stream(method) else None
@@ -275,7 +277,14 @@ def next_turn(
         gap = mask.new_zeros(len(mask), past - run.prompt.mask.shape[1])
         mask = torch.cat([run.prompt.mask, gap, mask], dim=1)
     run.prompt, run.length, run.image = ImageColumns.of(mask), mask.shape[1], None
+    run.pictured = _pictured(mask)
     return run
+
+
+def _pictured(mask: Tensor) -> Tensor | None:
+    """`GenerationState.pictured` of prompts (rows, columns); asked once, not in every step."""
+    found = mask.any(1)
+    return found if bool(found.any()) and not bool(found.all()) else None
 
 
 def refuse_unfit(stack: Stack, inputs: Mapping[str, Any], readout: bool) -> None:
