@@ -176,8 +176,28 @@ def _model_facts(vlm: VLM) -> Iterator[tuple[str, str]]:
         f"{view.n_layers} layers, {view.n_heads} heads, {view.n_kv_heads} key-value heads",
     )
     yield "image ids", ", ".join(map(str, sorted(view.image_token_ids))) or "marked by an input"
+    yield "patches", _patches(vlm)
     yield "object words", f"{len(vlm.vocabulary.classes)} classes ({vlm.vocabulary.name})"
     yield "risk", vlm.scale
+
+
+def _patches(vlm: VLM) -> str:
+    """Whether it is known which image token is which part of a picture, and how."""
+    from seesay.errors import SeesayError
+    from seesay.models.layout_probe import probed_layout
+    from seesay.models.patch_layout import is_known
+
+    if is_known(vlm.view):
+        return "their order is written down for this family"
+    try:
+        found = probed_layout(vlm.view, (448, 448))
+    except SeesayError as error:
+        return f"not known: {error}"
+    if found is None:
+        return "not known: painting over parts of a picture moved no image token of its own"
+    rows, columns = found.tokens.shape
+    agreed = f"{found.agreed} of {found.asked} painted squares moved the token that they should"
+    return f"probed on a 448 x 448 picture: {rows} x {columns} of {found.run} tokens; {agreed}"
 
 
 def _fits(vlm: VLM) -> Iterator[tuple[str, str]]:
