@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from seesay.models.view import ModelView
 
 
+_PIXELS = ("pixel_values", "pixel_values_images")
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What `Method.prepare` sees of a generation before it starts.
@@ -47,6 +50,21 @@ class Prompt:
     inputs: Mapping[str, Any]
     columns: Tensor
     images: list[Any] | None = None
+
+    def pixels(self) -> str | None:
+        """The name of the pixel input; None for prompts without a picture.
+
+        Raises:
+            EngineError: pictures that come as features, of which no second one can be made.
+        """
+        found = (name for name in _PIXELS if self.inputs.get(name) is not None)
+        name = next(found, None)
+        if name is None and bool(self.columns.any()):
+            raise EngineError(
+                "the prompt's pictures come without pixels (as features made before), so no second "
+                "picture can be made of them; pass pixel_values"
+            )
+        return name
 
     def originals(self) -> list[Image] | None:
         """The original pictures, opened; None if they are not at hand."""
@@ -246,7 +264,7 @@ def prepare(
                 "generate without prefill_chunk_size"
             )
         run.overrides[method] = given
-        if "pixel_values" in given and encodes_ahead(view.model):
+        if any(name in given for name in _PIXELS) and encodes_ahead(view.model):
             with torch.no_grad():
                 features = view.encode_images(**{**inputs, **given})
             if view.language_model is view.model:

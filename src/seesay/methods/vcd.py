@@ -78,7 +78,7 @@ class VCD(Method):
     def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
         from seesay.models import patch_layout
 
-        if prompt.inputs.get("pixel_values") is None:
+        if prompt.pixels() is None:
             return None  # a prompt without a picture has no second stream
         if not patch_layout.is_known(prompt.view):
             return self._noised_inputs(prompt)
@@ -90,17 +90,19 @@ class VCD(Method):
 
     def _noised_inputs(self, prompt: Prompt) -> dict[str, Tensor]:
         """Where patches have no known order: noise on all of a picture's values, whatever their
-        order, padding among them."""
+        order; what is exactly 0 is padding, and left alone."""
         import torch
 
         from seesay.models.layout_probe import values_by_picture
 
-        pixels: Tensor = prompt.inputs["pixel_values"].clone()
+        name = str(prompt.pixels())
+        pixels: Tensor = prompt.inputs[name].clone()
         for index, values in values_by_picture(prompt.view, prompt.inputs, pixels):
             generator = torch.Generator().manual_seed((self.seed + index) % 2**63)
             noise = torch.randn(values.shape, generator=generator).to(values)
-            values.copy_(noised(values, noise, self.noise_step))
-        return {"pixel_values": pixels}
+            shown = noised(values, noise, self.noise_step)
+            values.copy_(torch.where(values == 0, values, shown))
+        return {name: pixels}
 
     def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
         return None if own is None else self.alpha * (plain - own)

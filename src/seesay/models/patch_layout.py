@@ -65,11 +65,11 @@ def split(
     Raises:
         ModelError: a family whose patch order is not known here, and not found out.
     """
-    if inputs.get("pixel_values") is None:
-        return []
     layout = _known(view)
     if layout is not None:
-        return layout.split(view, inputs)
+        return [] if inputs.get("pixel_values") is None else layout.split(view, inputs)
+    if not bool(view.image_columns(**inputs).any()):
+        return []
     if pictures is None or view.processor is None:
         raise _unknown(view, "the pictures themselves are not at hand, to find it out by")
     return [[_probed(view, picture)] for picture in pictures]

@@ -314,11 +314,14 @@ def _reading_of(view: ModelView) -> HeadReading:
     kept = logits > torch.finfo(view.head.weight.dtype).min / 2  # type: ignore[arg-type]
     raw, logits = raw[..., : logits.shape[-1]][kept], logits[kept]
     before = None if found is None else _factor(read, given[found])
-    for cap in (None, getattr(view.decoder.config, "final_logit_softcapping", None)):
+    ways = []
+    for cap in {None, getattr(view.decoder.config, "final_logit_softcapping", None)}:
         free = logits if cap is None else (logits / cap).clamp(-1 + 1e-9, 1 - 1e-9).atanh() * cap
-        scale = _factor(free, raw)
-        if found is not None and before is not None and scale is not None:
-            return HeadReading(norms[found], before * scale, cap)
+        if (scale := _factor(free, raw)) is not None:
+            ways.append((float((free - scale * raw).norm() / free.norm()), scale, cap))
+    if found is not None and before is not None and ways:
+        _, scale, cap = min(ways, key=lambda way: way[0])
+        return HeadReading(norms[found], before * scale, cap)
     raise ModelError(
         f"{_name(view.model.config)} makes its logits in a way that is not understood, so hidden "
         "states cannot be read; leave the logit lens and the deep scores out"

@@ -88,7 +88,7 @@ class AGLA(Method):
         return replace(self, alpha=0.0)
 
     def second_input(self, prompt: Prompt) -> dict[str, Tensor] | None:
-        if prompt.inputs.get("pixel_values") is None:
+        if prompt.pixels() is None:
             return None  # a prompt without a picture has no second stream
         if self.matcher == "blip":
             from seesay.methods.originals import masked_inputs

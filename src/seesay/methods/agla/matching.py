@@ -29,6 +29,7 @@ from seesay.engine.gradient import attention_gradient
 from seesay.engine.state import Prompt
 from seesay.models import patch_layout
 from seesay.models.patch_layout import Tile
+from seesay.models.view import ModelView
 
 # σ, of the map's longer side: 7.68 on the published 384 × 384 map.
 _BLUR = 0.02
@@ -53,7 +54,7 @@ def match_by_attention(prompt: Prompt) -> Match:
     found = attention_gradient(
         prompt.view,
         prompt.inputs,
-        prompt.view.n_layers // 2,
+        _middle(prompt.view),
         lambda logits: logits.log_softmax(-1).amax(-1),
     )
     padding = prompt.inputs.get("attention_mask")
@@ -65,6 +66,11 @@ def match_by_attention(prompt: Prompt) -> Match:
     looks = (found.attention * prompt.columns[:, None, None]).sum(-1).mean(1)  # (batch, rows)
     similarity = (looks * behind).sum(1) / behind.sum(1).clamp(min=1)
     return Match(relevance, similarity)
+
+
+def _middle(view: ModelView) -> int:
+    """The layer in the decoder's middle; in a hybrid one the nearest to it that attends."""
+    return min(view.attending, key=lambda layer: abs(layer - view.n_layers // 2))
 
 
 def masked_pixels(prompt: Prompt, match: Match) -> dict[str, Tensor]:
