@@ -98,10 +98,12 @@ class VCD(Method):
         name = str(prompt.pixels())
         pixels: Tensor = prompt.inputs[name].clone()
         for index, values in values_by_picture(prompt.view, prompt.inputs, pixels):
-            generator = torch.Generator().manual_seed((self.seed + index) % 2**63)
-            noise = torch.randn(values.shape, generator=generator).to(values)
-            shown = noised(values, noise, self.noise_step)
-            values.copy_(torch.where(values == 0, values, shown))
+            images = values.flatten(0, -4) if values.dim() > 3 else values[None]
+            for place, image in enumerate(images, index):
+                shown = _without_padding(image)
+                generator = torch.Generator().manual_seed((self.seed + place) % 2**63)
+                noise = torch.randn(shown.shape, generator=generator).to(shown)
+                shown.copy_(noised(shown, noise, self.noise_step))
         return {name: pixels}
 
     def logits_term(self, plain: Tensor, own: Tensor | None, run: GenerationState) -> Tensor | None:
@@ -124,6 +126,16 @@ def noised(pixels: Tensor, noise: Tensor, step: int) -> Tensor:
     """
     signal = kept_signal(step)
     return math.sqrt(signal) * pixels + math.sqrt(1 - signal) * noise
+
+
+def _without_padding(image: Tensor) -> Tensor:
+    """The part of an image's values, (channels, height, width) or rows of patches, that is not
+    exactly 0 behind the last one that is something else."""
+    for dim in range(image.dim()):
+        others = [d for d in range(image.dim()) if d != dim]
+        held = (image != 0).sum(others).nonzero()
+        image = image.narrow(dim, 0, int(held[-1]) + 1 if len(held) else 0)
+    return image
 
 
 def _noised_tiles(tiles: list[Tile], step: int, seed: int) -> list[Tile]:

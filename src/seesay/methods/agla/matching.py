@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from seesay.engine.gradient import attention_gradient
 from seesay.engine.state import Prompt
+from seesay.errors import EngineError
 from seesay.models import patch_layout
 from seesay.models.patch_layout import Tile
 from seesay.models.view import ModelView
@@ -51,13 +52,19 @@ class Match:
 
 def match_by_attention(prompt: Prompt) -> Match:
     """By the model's own attention × gradient: one forward and backward over the prompt."""
+    padding = prompt.inputs.get("attention_mask")
+    hybrid = len(prompt.view.attending) < prompt.view.n_layers
+    if hybrid and padding is not None and not bool(padding.all()):
+        raise EngineError(
+            "agla's own matcher reads recurrent layers otherwise in a padded batch than alone; ask "
+            "about one picture at a time (batch_size=1)"
+        )
     found = attention_gradient(
         prompt.view,
         prompt.inputs,
         _middle(prompt.view),
         lambda logits: logits.log_softmax(-1).amax(-1),
     )
-    padding = prompt.inputs.get("attention_mask")
     real = torch.ones_like(prompt.columns) if padding is None else padding.bool()
     text = real & ~prompt.columns
     paid = (found.gradient.clamp(min=0) * found.attention).mean(1)  # (batch, rows, columns)
