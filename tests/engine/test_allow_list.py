@@ -37,7 +37,7 @@ ROWS = (
     "gemma4 (shared kv)",
     "kimi_k25",
     "qwen3_5",
-    "llama4 (chunk crossed)",
+    "aya_vision (window crossed)",
 )
 
 
@@ -112,7 +112,7 @@ def test_an_unknown_cache_layer_is_refused():
     cache = DynamicCache()
     cache.layers = [Forgetful() for _ in range(model.config.text_config.num_hidden_layers)]
     with parse("attention-lens")(model), pytest.raises(EngineError, match="Forgetful"):
-        model.generate(**inputs, past_key_values=cache, max_new_tokens=2)
+        model.generate(**inputs, **{families.CACHE: cache}, max_new_tokens=2)
 
 
 def test_attention_maps_are_refused_by_name_in_a_session():
