@@ -56,6 +56,11 @@ class ModelView:
         """
         if vision:
             refuse_unsupported(model.config)
+        if generates_by(model) not in (None, "language_model"):
+            raise ModelError(
+                f"{_name(model.config)} generates by its {generates_by(model)}, which is handed the "
+                f"picture in a way that is not followed; {_REMEDY}"
+            )
         decoder = _language_model(model).get_decoder()
         found = layers_of(decoder)
         if found is None:
@@ -204,7 +209,7 @@ class ModelView:
 
 
 # Families that mark image columns by an input instead of a token id: model_type -> input name.
-_MASK_INPUT = dict.fromkeys(("kosmos-2", "kosmos-2.5"), "image_embeds_position_mask")
+_MASK_INPUT = {"kosmos-2": "image_embeds_position_mask"}
 
 # Families that look at a picture with the prompt in view: a Q-former, or a prefix read both ways.
 _PROMPT_READERS = {"instructblip", "instructblipvideo", "paligemma"}

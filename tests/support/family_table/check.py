@@ -301,7 +301,11 @@ class Check:
         if label == "farsight":
             return forced(sink_oracle(settled.sigma))
         if label == "eah":
-            return forced(eah_oracle(columns, padding, settled.threshold))
+            return forced(
+                eah_oracle(
+                    columns, padding, settled.threshold, next(iter(settled.acts_in(self.view)))
+                )
+            )
         if label == "pai":
             first = forced(lens_oracle(columns, set(range(n)), settled.alpha, per_head=True))
             if len(self.attention_layers()) < n:  # recurrent layers too must not see the picture
