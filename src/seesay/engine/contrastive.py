@@ -258,7 +258,12 @@ def _mapped(parts: list[Any], change: Callable[[list[Any]], Any]) -> Any:
     for name in held[:1]:  # a tower's own states stand behind what is handed on
         setattr(new, name, change([getattr(part, name) for part in parts]))
     if levels:
-        by_level = zip(*(getattr(part, _LEVELS) for part in parts), strict=True)
+        by_level = list(zip(*(getattr(part, _LEVELS) for part in parts), strict=True))
+        if any(isinstance(value, tuple) for level in by_level for value in level):
+            raise EngineError(
+                f"a {type(new).__name__} holds its levels in pairs, so a second stream cannot "
+                "bring its own; use a method without a second stream"
+            )
         setattr(new, _LEVELS, [change(list(level)) for level in by_level])
     return new
 

@@ -58,8 +58,8 @@ class ModelView:
             refuse_unsupported(model.config)
         if generates_by(model) not in (None, "language_model"):
             raise ModelError(
-                f"{_name(model.config)} generates by its {generates_by(model)}, which is handed the "
-                f"picture in a way that is not followed; {_REMEDY}"
+                f"{_name(model.config)} generates by its {generates_by(model)}, which is handed "
+                f"the picture in a way that is not followed; {_REMEDY}"
             )
         decoder = _language_model(model).get_decoder()
         found = layers_of(decoder)
@@ -268,7 +268,7 @@ def _each(config: Any, name: str) -> list[int]:
     """A count by layer, 0 where the config has none; one number where layers agree."""
     try:
         return [int(getattr(config, name, None) or 0)]
-    except AttributeError:  # layers differ
+    except (AttributeError, ValueError, RuntimeError):  # layers differ
         each = (getattr(layer, name, None) for layer in config.per_layer_config)
         return [int(count or 0) for count in each]
 
@@ -294,6 +294,11 @@ _READINGS: WeakKeyDictionary[Any, HeadReading] = WeakKeyDictionary()
 @torch.no_grad()
 def _reading_of(view: ModelView) -> HeadReading:
     """Watch some tokens become logits."""
+    if view.head is None:
+        raise ModelError(
+            f"{_name(view.model.config)} names no language-model head, so hidden states cannot be "
+            "read; leave the logit lens and the deep scores out"
+        )
     language, outputs = view.language_model, dict[str, Tensor]()
     norms = {
         name: module
