@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import traceback
 from concurrent.futures import ProcessPoolExecutor
@@ -51,7 +52,8 @@ def reasons(rows: list[Row]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for row in rows:
         for error in row.errors:
-            by_reason.setdefault(error.replace("|", "/"), []).append(row.name)
+            said = re.sub(r"\S*/fam-\w+", "MODEL", error.replace("|", "/"))
+            by_reason.setdefault(said, []).append(row.name)
     return [f"* {reason} ({', '.join(names)})" for reason, names in sorted(by_reason.items())]
 
 
