@@ -70,6 +70,27 @@ class Call:
     sink: Tensor | None = None
     cap: float | None = None
 
+    @classmethod
+    def of(
+        cls,
+        layer: int,
+        tensors: tuple[Tensor, Tensor, Tensor, Tensor | None],
+        scaling: float | None,
+        image: ImageColumns,
+        run: GenerationState,
+        keywords: Mapping[str, Any],
+        kernel: Kernel,
+    ) -> Call:
+        """The call that transformers makes of an attention function.
+
+        Args:
+            tensors: query, key, value, mask.
+            keywords, kernel: see `checked`, whose errors are raised.
+        """
+        scale = tensors[0].shape[-1] ** -0.5 if scaling is None else scaling
+        cap = checked(run.view.decoder, layer, keywords, kernel)
+        return cls(layer, *tensors, scale, image, run, cap=cap)
+
     @property
     def n_queries(self) -> int:
         return self.query.shape[2]
@@ -135,7 +156,8 @@ class Call:
 
         Returns (batch, heads, rows, columns) float32 or better.
         """
-        assert self.mask is not None
+        if self.mask is None:
+            raise EngineError("single rows are read of a forward that brings its mask")
         at = which.to(self.query.device)[:, None, :, None]
         own, open_to = (
             x.gather(2, at.expand(-1, x.shape[1], -1, x.shape[3])) for x in (self.query, self.mask)

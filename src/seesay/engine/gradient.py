@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seesay.engine.attention import Call, block_mask, checked, current_kernel, masked, switched
+from seesay.engine.attention import Call, block_mask, current_kernel, masked, switched
 from seesay.engine.state import GenerationState, ImageColumns
 from seesay.models.compat import CACHE_NAMES
 from seesay.models.view import ModelView
@@ -63,10 +63,9 @@ def attention_gradient(
     ) -> tuple[Tensor, Tensor | None]:
         if getattr(module, "layer_idx", None) != layer:
             return original(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         mask = block_mask(attention_mask, range(query.shape[2]), 0, key)
-        cap = checked(view.decoder, layer, kwargs, original)
-        call = Call(layer, query, key, value, mask, scale, image, run, cap=cap)
+        tensors = query, key, value, mask
+        call = Call.of(layer, tensors, scaling, image, run, kwargs, original)
         weights = masked(call.scores(query), mask).softmax(-1)
         leaf = found["attention"] = weights.detach().requires_grad_()
         groups = query.shape[1] // value.shape[1]

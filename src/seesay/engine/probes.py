@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from seesay.engine.attention import Call, checked, current_kernel, switched
+from seesay.engine.attention import Call, current_kernel, switched
 from seesay.errors import EngineError, ModelError
 from seesay.models.layers import attention_of
 
@@ -89,7 +89,6 @@ def observed(view: ModelView, probe: Probe, run: GenerationState) -> Iterator[No
         EngineError: a keyword of an attention call that is not understood.
     """
     kernel = current_kernel(view.decoder)
-    image = run.prompt
 
     def attend(
         module: nn.Module,
@@ -102,10 +101,8 @@ def observed(view: ModelView, probe: Probe, run: GenerationState) -> Iterator[No
     ) -> tuple[Tensor, Tensor | None]:
         layer = getattr(module, "layer_idx", None)
         if layer is not None and probe.sees(layer, "take_rows"):
-            scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-            cap = checked(view.decoder, layer, kwargs, kernel)
-            call = Call(layer, query, key, value, attention_mask, scale, image, run, cap=cap)
-            probe.take_rows(call)
+            tensors = query, key, value, attention_mask
+            probe.take_rows(Call.of(layer, tensors, scaling, run.prompt, run, kwargs, kernel))
         return kernel(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
 
     with switched(view.decoder, f"seesay-probe-{id(view.decoder):x}", attend):

@@ -20,7 +20,6 @@ from seesay.engine.attention import (
     Call,
     aligned,
     attend,
-    checked,
     original_kernel,
     plan_layers,
     shadowed,
@@ -352,9 +351,8 @@ class Session:
             return self._original(
                 module, query, key, value, attention_mask, scaling=scaling, **kwargs
             )
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        cap = checked(self.view.decoder, layer, kwargs, self._original)
-        call = Call(layer, query, key, value, attention_mask, scale, run.image, run, cap=cap)
+        tensors = query, key, value, attention_mask
+        call = Call.of(layer, tensors, scaling, run.image, run, kwargs, self._original)
         return attend(plan, self._original, module, call, **kwargs)
 
 
